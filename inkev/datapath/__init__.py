@@ -1,0 +1,1 @@
+"""Driver: graphs in the kernel: hooks, stubs, segments, pins, tables."""

@@ -1,0 +1,1 @@
+"""The pure model of graphs: read, validate, partition, diff; no I/O."""

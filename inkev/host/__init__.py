@@ -1,0 +1,1 @@
+"""One host: install, plan, execute, recover; reaches drivers only through its protocols."""

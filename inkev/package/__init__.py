@@ -1,0 +1,1 @@
+"""Formats: manifest, archive, typed columns, BTF, layouts; pure, no kernel."""

@@ -1,0 +1,1 @@
+"""Plug-in points and the pluggy host."""

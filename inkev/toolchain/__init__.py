@@ -1,0 +1,1 @@
+"""Driver: C to bitcode, bitcode to linked segments."""
