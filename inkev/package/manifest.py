@@ -68,6 +68,8 @@ class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     summary: str = ""
     flood: bool = False
     """True where the NF may send copies out of this port (IKV_FLOOD)."""
+    optional: bool = False
+    """True where leaving the port unwired is no fault: nothing is then forwarded to it, and floods skip it."""
 
 
 class ConfigOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):

@@ -20,7 +20,11 @@ enum ikv_verdict_kind {
 	IKV_VERDICT_TRANSMIT = 3,	/* out of the interface it came in by */
 	IKV_VERDICT_REDIRECT = 4,	/* out of pkt->out_ifindex, whatever that is */
 	IKV_VERDICT_PUNT = 5,		/* argument: code for the control part */
-	IKV_VERDICT_FLOOD = 6,		/* a copy out of every flood port but the one it entered by */
+	/*
+	 * A copy out of every flood port but the one it entered by; argument: bit mask of the ports
+	 * (0 to 15) to choose from, 0 for all.
+	 */
+	IKV_VERDICT_FLOOD = 6,
 };
 
 /* Drop reasons that every instance has. Append only: the number is the metric's label for ever. */
