@@ -131,7 +131,7 @@ struct ikv_self {
 	__u32 counters;		/* byte offset of the region in the block */
 	__u32 reasons;
 	__u32 metrics;
-	__u32 instance;
+	__u32 set_ports;	/* bit mask of ports (0 to 31) that lead to an interface set */
 	__u64 seed;		/* not 0 only in tests: time and random become functions of it */
 };
 
