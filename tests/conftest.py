@@ -1,0 +1,58 @@
+"""The whole suite's rules: pure tests first, no kernel test without a kernel, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PREFIX = "ikvt"
+NETNS = Path("/run/netns")
+BPFFS = Path("/sys/fs/bpf")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that need the kernel after the pure ones, each group in its own order."""
+    items.sort(key=lambda item: item.get_closest_marker("kernel") is not None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail, never skip, where a kernel test cannot reach the kernel."""
+    if item.get_closest_marker("kernel") is None:
+        return
+    if os.geteuid() != 0:
+        pytest.fail("needs root: run `make test`", pytrace=False)
+    if not os.path.ismount(BPFFS):
+        pytest.fail("needs bpffs: run `make setup`", pytrace=False)
+
+
+def belongings() -> set[str]:
+    """Return what stands in the kernel under the suite's prefix: namespaces, interfaces, pins."""
+    found = {f"namespace {path.name}" for path in NETNS.glob(f"{PREFIX}*")}
+    found |= {f"interface {path.name}" for path in Path("/sys/class/net").glob(f"{PREFIX}*")}
+    found |= {f"pin {path.name}" for path in BPFFS.glob("*") if path.name.startswith((PREFIX, "inkev-"))}
+    return found
+
+
+def open_links() -> int:
+    """Return how many BPF objects this process holds open."""
+    targets = []
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            targets.append(os.readlink(path))
+        except FileNotFoundError:  # the folder's own descriptor
+            continue
+    return sum(target.startswith("anon_inode:bpf") for target in targets)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a run of the whole suite that leaves namespaces, interfaces, pins or open BPF objects."""
+    before, links_before = belongings(), open_links()
+    yield
+    if request.config.args != request.config.getini("testpaths"):
+        return  # a part of the suite may run beside another run
+    assert sorted(belongings() - before) == []
+    assert open_links() <= links_before
