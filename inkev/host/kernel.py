@@ -120,6 +120,10 @@ class Kernel(Protocol):
         """Return the names of the graphs that run under this root."""
         ...
 
+    def generation(self, graph: str) -> int:
+        """Return the generation that the cell names, 0 where nothing runs; cheap, so that a caller may keep an observation."""
+        ...
+
     def observe(self, graph: str) -> Running | None:
         """Return what runs, or None."""
         ...
@@ -140,6 +144,13 @@ class Kernel(Protocol):
         """Make the generation's folder with prog arrays of its own."""
         ...
 
+    def share(self, graph: str, source: int, target: int) -> None:
+        """Make generation `target` on the prog arrays of `source` (pinned in both): the start of a hot change.
+
+        Setting a slot of either then moves traffic at once; retiring `source` leaves the arrays to `target`.
+        """
+        ...
+
     def load(self, graph: str, generation: int, segment: SegmentLoad) -> RunningSegment:
         """Load one segment and pin it in the generation; maps of surviving instances are reused, new ones pinned.
 
@@ -148,8 +159,11 @@ class Kernel(Protocol):
         """
         ...
 
-    def keep(self, graph: str, source: int, target: int, key: str) -> None:
-        """Carry an unchanged segment from one generation into another."""
+    def keep(self, graph: str, source: int, target: int, key: str, new_key: str = "") -> None:
+        """Carry a segment from one generation into another, under `new_key` where that is given.
+
+        Inserting before a segment moves it: what was behind `fw:inside` is behind `limit:out` afterwards, the same program.
+        """
         ...
 
     def set_slot(self, graph: str, generation: int, program_type: ProgramType, number: int, key: str) -> None:
