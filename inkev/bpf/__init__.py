@@ -1,1 +1,1 @@
-"""The kernel's own objects: libbpf, bpf(2), links, maps, programs; only datapath and telemetry import it."""
+"""The kernel's objects: bpf(2), libbpf, maps, programs, links, pins; only datapath and telemetry import it."""
