@@ -121,7 +121,7 @@ def _check_range(codec: Codec, value: ColumnValue, minimum: int | None, maximum:
     if (minimum is not None and amount < minimum) or (maximum is not None and amount > maximum):
         bounds = f"{'' if minimum is None else minimum} to {'' if maximum is None else maximum}".strip()
         subject = f"{column} = {codec.format(value)}" if column else f"{codec.format(value)}"
-        raise UserError("value-out-of-range", f"{subject} is out of range", where=column, why=f"must be within {bounds}")
+        raise UserError("value-out-of-range", f"{subject} is out of range", where=column, why=f"allowed is {bounds}")
 
 
 def _enum(names: Sequence[str]) -> Codec:

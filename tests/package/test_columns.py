@@ -111,12 +111,14 @@ def test_the_text_form_is_canonical(column_type, raw, shown):
 
 @pytest.mark.parametrize(("column_type", "raw"), [
     ("u8", 256), ("u8", -1), ("u8", True), ("u8", "ten"), ("u8", 1.0), ("i32", 1 << 31), ("bool", 1), ("bytes", "abc"),
-    ("ipv4", "10.0.0"), ("ipv4", "::1"), ("ipv6", "10.0.0.1"), ("ip", "fe80::1%eth0"), ("ip", 5), ("prefix", "10.0.0.1/8"),
-    ("prefix4", "::/0"), ("prefix6", "10.0.0.0/8"), ("prefix", "10.0.0.0/33"), ("prefix", ""), ("mac", "02:00:00:00:00"),
-    ("l4port", 65536), ("l4ports", "90-80"), ("l4ports", "80-"), ("protocol", "tpc"), ("protocol", 256), ("tcp-flags", "syn,syn"),
-    ("tcp-flags", ""), ("duration", 5), ("duration", "5 weeks"), ("duration", "0.1ns"), ("duration", "-5s"), ("rate", "10"),
-    ("rate", "10mb"), ("size", "1PB"), ("size", -1), ("text", "a\0b"), ("text", 7), ("interface", "a/b"), ("interface", ".."),
-    ("interface", "sixteen-letters-"),
+    ("ipv4", "10.0.0"), ("ipv4", "::1"), ("ipv6", "10.0.0.1"), ("ip", "fe80::1%eth0"), ("ip", 5),
+    ("prefix", "10.0.0.1/8"), ("prefix4", "::/0"), ("prefix6", "10.0.0.0/8"), ("prefix", "10.0.0.0/33"), ("prefix", ""),
+    ("mac", "02:00:00:00:00"),
+    ("l4port", 65536), ("l4ports", "90-80"), ("l4ports", "80-"), ("protocol", "tpc"), ("protocol", 256),
+    ("tcp-flags", "syn,syn"), ("tcp-flags", ""), ("duration", 5), ("duration", "5 weeks"),
+    ("duration", "0.1ns"), ("duration", "-5s"),
+    ("rate", "10"), ("rate", "10mb"), ("size", "1PB"), ("size", -1), ("text", "a\0b"), ("text", 7),
+    ("interface", "a/b"), ("interface", ".."), ("interface", "sixteen-letters-"),
 ])
 def test_a_wrong_value_is_refused_with_the_column_named(column_type, raw):
     with pytest.raises(UserError) as caught:
@@ -136,7 +138,8 @@ def test_an_unknown_type_offers_the_nearest():
 
 
 @pytest.mark.parametrize(("column_type", "raw", "low", "high"), [
-    ("u8", 4, 5, None), ("u16", 9, None, 8), ("duration", "2s", 0, 10**9), ("rate", "2kbit/s", 0, 1000), ("size", "2kB", 0, 1000),
+    ("u8", 4, 5, None), ("u16", 9, None, 8), ("duration", "2s", 0, 10**9), ("rate", "2kbit/s", 0, 1000),
+    ("size", "2kB", 0, 1000),
 ])
 def test_bounds_hold_in_the_unit_of_the_type(column_type, raw, low, high):
     with pytest.raises(UserError) as caught:
