@@ -1,0 +1,57 @@
+"""The process: runs one command line, turns what it raises into text (or JSON) and an exit status.
+
+Exit statuses: 0 done; 1 a check failed, or a bug in inkev; 2 wrong input; 3 not trusted; 4 the kernel refused;
+5 somebody else holds or changed it; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from inkev import __version__
+from inkev.base.errors import InkevError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run `inkev WORDS...` and return its exit status; nothing is raised."""
+    given = list(sys.argv[1:] if words is None else words)
+    if given == ["--version"]:  # before click is imported: scripts ask often
+        print(f"inkev {__version__}")
+        return 0
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; without this Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status
+
+
+def _run(words: list[str]) -> int:
+    import click
+
+    from inkev.cli import failure
+    from inkev.cli.session import Session
+    from inkev.cli.tree import inkev
+
+    session = Session(json="--json" in words)
+    try:
+        status = inkev.main(words, prog_name="inkev", standalone_mode=False, obj=session)
+    except InkevError as error:
+        return failure.report(error, session)
+    except click.ClickException as error:
+        return failure.report(failure.usage_error(error), session)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report
+        return failure.report_crash(error, words, session)
+    return status if isinstance(status, int) else 0
