@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from inkev.base.paths import Root, find_root
 
 PREFIX = "ikvt"
 NETNS = Path("/run/netns")
@@ -56,3 +59,12 @@ def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         return  # a part of the suite may run beside another run
     assert sorted(belongings() - before) == []
     assert open_links() <= links_before
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
+    """Yield a root of the test's own, which INKEV_ROOT names too; its pins are gone afterwards."""
+    monkeypatch.setenv("INKEV_ROOT", str(tmp_path / "root"))
+    own = find_root()
+    yield own
+    shutil.rmtree(own.bpffs, ignore_errors=True)
