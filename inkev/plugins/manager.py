@@ -109,16 +109,14 @@ class Plugins:
             try:
                 answers.append(implementation.function(*(arguments[name] for name in implementation.argnames)))
             except Exception as error:  # noqa: BLE001 - the change is made: no plug-in's failure may undo or hide it
-                self.broken.append(
-                    BrokenPlugin(implementation.plugin_name, f"{point}: {type(error).__name__}: {error}")
-                )
+                why = f"{point}: {type(error).__name__}: {error}"
+                self.broken.append(BrokenPlugin(implementation.plugin_name, why))
         return answers
 
 
 @cache
 def load_plugins() -> Plugins:
-                why = f"{point}: {type(error).__name__}: {error}"
-                self.broken.append(BrokenPlugin(implementation.plugin_name, why))
+    """Return the plug-ins of installed distributions; `inkev.agent.wiring` adds the drivers."""
     plugins = Plugins()
     plugins.load_entry_points()
     return plugins
