@@ -1,0 +1,378 @@
+"""Cuts a graph into segments: `partition`, a pure function; what it returns is `inkev.graph.partition`.
+
+Every hook's entry heads a segment. From a head the drawing follows edges until a cut: a declared stitch point, a live
+cut of a hot change, a remembered verifier refusal, or an edge that leads back into the segment (a cycle). Each cut that
+is reached heads a segment of its own. Hook segments cut only their own cycles, so the straight way through a chain
+stays one program in both directions; what lies behind a cycle's slot is cut at every slot there is: it stays small.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from inkev.base.errors import UserError
+from inkev.base.limits import HOOKS, MAPS_PER_PROGRAM, SLOTS
+from inkev.graph.model import DROP, HOST, Graph, Node, ProgramType
+from inkev.graph.partition import Drop, Exit, Out, Partition, Pass, Segment, Slot, Step, Target
+
+GRAPH_MAPS = 6
+"""Maps of the graph itself that a segment may use: block, devices, members, two interface sets, slots."""
+
+DEVICES = 64
+"""Places of the graph's device array."""
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """What the partition needs to know of an instance: a package's ports and how many maps each program type uses."""
+
+    ports: tuple[str, ...]
+    """In the manifest's order: the position is the number."""
+    outputs: frozenset[str]
+    maps: dict[str, int] = {}
+
+    def number(self, port: str) -> int:
+        """Return the number that the C source uses for a port."""
+        return self.ports.index(port)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What one head reaches without crossing a cut."""
+
+    head: Node
+    members: tuple[str, ...]
+    """In topological order, ties by name."""
+    cuts: frozenset[Node]
+    """All cuts that hold in this segment, its own cycles' included."""
+
+
+@dataclass(slots=True)
+class _Drawings:
+    """All segments of one program type: hook name or cut source to what is drawn there."""
+
+    hooks: dict[str, _Drawing] = field(default_factory=dict)
+    slots: dict[Node, _Drawing] = field(default_factory=dict)
+
+
+class _Wires:
+    """The graph as the drawing needs it: who leads where."""
+
+    def __init__(self, graph: Graph, functions: Mapping[str, Function]) -> None:
+        self.graph = graph
+        self.functions = functions
+        self.targets = {edge.source: edge.target for edge in graph.edges}
+
+    def exits(self, instance: str) -> Iterator[tuple[Node, Node | None]]:
+        """Yield every output port of an instance with its target, in the order of port numbers."""
+        function = self.functions[instance]
+        for port in function.ports:
+            if port in function.outputs:
+                source = Node(name=instance, port=port)
+                yield source, self.targets.get(source)
+
+    def steps(self, instance: str, cuts: frozenset[Node]) -> Iterator[tuple[Node, str]]:
+        """Yield the uncut edges from an instance to other instances: source and the target's name."""
+        for source, target in self.exits(instance):
+            if target is not None and source not in cuts and target.name in self.graph.instances:
+                yield source, target.name
+
+
+def partition(graph: Graph, functions: Mapping[str, Function], *, cuts: Iterable[str] = (),
+              refusals: Iterable[str] = (), previous: Partition | None = None) -> Partition:
+    """Return the segments of a valid, wired graph.
+
+    Args:
+        graph: every port filled in; unwired output ports are drops.
+        functions: by instance name.
+        cuts: sources of edges, as text, where a hot change left a stitch point.
+        refusals: sources of edges cut because the verifier refused what was linked across them.
+        previous: the running partition; keys that survive keep their numbers.
+
+    Raises:
+        UserError: `too-many-stitch-points`, `too-many-hooks`, `too-many-devices`.
+    """
+    wires = _Wires(graph, functions)
+    wanted = frozenset(parse_source(text) for text in (*cuts, *refusals)) | frozenset(graph.points.values())
+    drawn = _draw_within_limits(wires, wanted)
+    keys = _name_slots(drawn)
+    numbers = _number(sorted(keys.values()), previous.slots if previous else {}, SLOTS, "stitch points")
+    hooks = _number_hooks(graph, previous)
+    places = _number(sorted((*graph.hooks, *graph.devices)), previous.devices if previous else {}, DEVICES, "devices")
+    segments = _Naming(wires, keys, numbers, places).segments(drawn)
+    return Partition(segments=_mark(segments), slots=numbers, hooks=hooks, devices=places)
+
+
+def parse_source(text: str) -> Node:
+    """Return the node that `str(node)` printed."""
+    name, _, port = text.partition(":")
+    return Node(name=name, port=port)
+
+
+def middle_cuts(graph: Graph, segment: Segment) -> tuple[str, ...]:
+    """Return the sources of the edges to cut so that a refused segment falls into two halves; none for one member."""
+    first = set(segment.members[: len(segment.members) // 2])
+    steps = {(e.instance, e.target.instance, e.port) for e in segment.exits if isinstance(e.target, Step)}
+    crossing = {(a, b) for a, b, _ in steps if a in first and b not in first}
+    return tuple(sorted(str(edge.source) for edge in graph.edges if (edge.source.name, edge.target.name) in crossing))
+
+
+def longest_chain(whole: Partition) -> int:
+    """Return the most tail calls on any path that does not run in a circle, the stub's own included."""
+    after = _successors(whole.segments)
+    beyond = _reachable(after)
+    memo: dict[str, int] = {}
+
+    def depth(key: str) -> int:
+        if key not in memo:
+            memo[key] = 1 + max((depth(n) for n in after[key] if key not in beyond[n]), default=0)
+        return memo[key]
+
+    return max((depth(segment.key) for segment in whole.segments if segment.key.startswith("hook:")), default=0)
+
+
+def _draw_within_limits(wires: _Wires, wanted: frozenset[Node]) -> dict[ProgramType, _Drawings]:
+    """Draw every program type, cutting in the middle whatever uses more maps than a program may."""
+    while True:
+        drawn = {kind: _draw_all(wires, kind, wanted) for kind in _program_types(wires.graph)}
+        more = frozenset(
+            source
+            for kind, drawings in drawn.items()
+            for drawing in (*drawings.hooks.values(), *drawings.slots.values())
+            for source in _overflowing(wires, kind, drawing)
+        )
+        if not more:
+            return drawn
+        wanted |= more
+
+
+def _program_types(graph: Graph) -> list[ProgramType]:
+    return sorted({hook.program_type for hook in graph.hooks.values()})
+
+
+def _overflowing(wires: _Wires, kind: ProgramType, drawing: _Drawing) -> Iterator[Node]:
+    """Yield the edges to cut where the members' maps exceed the kernel's limit for one program."""
+    maps = sum(wires.functions[name].maps.get(kind, 0) for name in drawing.members)
+    if maps + GRAPH_MAPS <= MAPS_PER_PROGRAM:
+        return
+    first = set(drawing.members[: len(drawing.members) // 2])
+    for name in first:
+        for source, target in wires.steps(name, drawing.cuts):
+            if target not in first:
+                yield source
+
+
+def _draw_all(wires: _Wires, kind: ProgramType, wanted: frozenset[Node]) -> _Drawings:
+    """Draw the hooks' segments, then those behind slots until no new cycle shows."""
+    drawn = _Drawings()
+    known = wanted
+    for name in sorted(wires.graph.hooks):
+        target = wires.targets.get(Node(name=name))
+        if wires.graph.hooks[name].program_type == kind and target is not None:
+            drawn.hooks[name] = drawing = _draw(wires, target, wanted)
+            known |= drawing.cuts
+    while True:
+        drawn.slots = _draw_slots(wires, drawn.hooks.values(), known)
+        found = known.union(*(drawing.cuts for drawing in drawn.slots.values()))
+        if found == known:
+            return drawn
+        known = found
+
+
+def _draw_slots(wires: _Wires, roots: Iterable[_Drawing], cuts: frozenset[Node]) -> dict[Node, _Drawing]:
+    """Draw what lies behind every cut that is reached from the roots."""
+    drawn: dict[Node, _Drawing] = {}
+    waiting = [source for root in roots for source in _reached_cuts(wires, root)]
+    while waiting:
+        source = waiting.pop()
+        if source not in drawn:
+            drawn[source] = _draw(wires, wires.targets[source], cuts)
+            waiting += _reached_cuts(wires, drawn[source])
+    return drawn
+
+
+def _reached_cuts(wires: _Wires, drawing: _Drawing) -> list[Node]:
+    return [source for name in drawing.members for source, target in wires.exits(name)
+            if target is not None and source in drawing.cuts]
+
+
+def _draw(wires: _Wires, head: Node, cuts: frozenset[Node]) -> _Drawing:
+    """Follow edges from the head up to the cuts; an edge into an instance on the way there is a cut too."""
+    if head.name not in wires.graph.instances:
+        return _Drawing(head, (), cuts)
+    back = _back_edges(wires, head.name, cuts)
+    return _Drawing(head, _topological(wires, head.name, cuts | back), cuts | back)
+
+
+def _back_edges(wires: _Wires, head: str, cuts: frozenset[Node]) -> frozenset[Node]:
+    """Return the sources of edges that close a cycle, found depth first in the order of port numbers."""
+    back: set[Node] = set()
+    open_, seen = {head}, {head}
+    stack = [(head, wires.steps(head, cuts))]
+    while stack:
+        name, steps = stack[-1]
+        following = next(steps, None)
+        if following is None:
+            open_.discard(name)
+            stack.pop()
+            continue
+        source, target = following
+        if target in open_:
+            back.add(source)
+        elif target not in seen:
+            open_.add(target)
+            seen.add(target)
+            stack.append((target, wires.steps(target, cuts)))
+    return frozenset(back)
+
+
+def _topological(wires: _Wires, head: str, cuts: frozenset[Node]) -> tuple[str, ...]:
+    """Return everything reachable from the head so that each comes after all that lead to it; ties by name."""
+    incoming: dict[str, int] = {head: 0}
+    waiting = [head]
+    while waiting:
+        for _, target in wires.steps(waiting.pop(), cuts):
+            if target not in incoming:
+                incoming[target] = 0
+                waiting.append(target)
+            incoming[target] += 1
+    ready, order = [head], []
+    while ready:
+        order.append(heapq.heappop(ready))
+        for _, target in wires.steps(order[-1], cuts):
+            incoming[target] -= 1
+            if incoming[target] == 0:
+                heapq.heappush(ready, target)
+    return tuple(order)
+
+
+def _name_slots(drawn: Mapping[ProgramType, _Drawings]) -> dict[tuple[ProgramType, Node], str]:
+    """Return each slot segment's key: the cut's source, told apart where two program types cross the same cut."""
+    types: dict[Node, list[ProgramType]] = {}
+    for kind, drawings in drawn.items():
+        for source in drawings.slots:
+            types.setdefault(source, []).append(kind)
+    return {(kind, source): str(source) if len(kinds) == 1 else f"{source}~{kind}"
+            for source, kinds in types.items() for kind in kinds}
+
+
+def _number(keys: list[str], previous: Mapping[str, int], limit: int, what: str) -> dict[str, int]:
+    """Give each key a number below the limit: its previous one, else the lowest that nothing has or had.
+
+    Raises:
+        UserError: `too-many-...` where the keys do not fit.
+    """
+    if len(keys) > limit:
+        raise UserError(f"too-many-{what.replace(' ', '-')}",
+                        f"the graph needs {len(keys)} {what}, the limit is {limit}",
+                        hint="split it into several graphs")
+    kept = {key: previous[key] for key in keys if key in previous}
+    fresh = [n for n in range(limit) if n not in kept.values()]
+    fresh.sort(key=lambda n: (n in previous.values(), n))
+    free = iter(fresh)
+    return {key: kept[key] if key in kept else next(free) for key in keys}
+
+
+def _number_hooks(graph: Graph, previous: Partition | None) -> dict[str, int]:
+    """Number the hooks of each program type by itself; a number that a change of type makes double is given anew."""
+    numbers: dict[str, int] = {}
+    for kind in _program_types(graph):
+        names = sorted(name for name, hook in graph.hooks.items() if hook.program_type == kind)
+        kept: dict[str, int] = {}
+        for name in names:
+            number = previous.hooks.get(name) if previous else None
+            if number is not None and number not in kept.values():
+                kept[name] = number
+        numbers |= _number(names, kept, HOOKS, "hooks")
+    return dict(sorted(numbers.items()))
+
+
+class _Naming:
+    """Turns drawings into segments: node by node into targets with numbers."""
+
+    def __init__(self, wires: _Wires, keys: Mapping[tuple[ProgramType, Node], str], slots: Mapping[str, int],
+                 places: Mapping[str, int]) -> None:
+        self._wires = wires
+        self._keys = keys
+        self._slots = slots
+        self._places = places
+
+    def segments(self, drawn: Mapping[ProgramType, _Drawings]) -> list[Segment]:
+        """Return all segments: hooks first, then slots, each sorted."""
+        found = []
+        for kind, drawings in drawn.items():
+            for hook, drawing in sorted(drawings.hooks.items()):
+                found.append(self._segment(f"hook:{hook}", kind, drawing, fresh=True))
+            for source, drawing in sorted(drawings.slots.items()):
+                found.append(self._segment(self._keys[kind, source], kind, drawing, fresh=False))
+        return found
+
+    def _segment(self, key: str, kind: ProgramType, drawing: _Drawing, *, fresh: bool) -> Segment:
+        exits = [Exit(instance=name, port=self._wires.functions[name].number(source.port),
+                      target=self._exit(kind, drawing, source, target))
+                 for name in drawing.members for source, target in self._wires.exits(name)]
+        exits.sort(key=lambda e: (e.instance, e.port))
+        return Segment(key=key, program_type=kind, head=self._target(drawing.head), fresh=fresh,
+                       members=drawing.members, exits=tuple(exits))
+
+    def _exit(self, kind: ProgramType, drawing: _Drawing, source: Node, target: Node | None) -> Target:
+        if target is None:
+            return Drop(reason="unwired")
+        if source not in drawing.cuts:
+            return self._target(target)
+        key = self._keys[kind, source]
+        port = self._wires.functions[target.name].number(target.port) if target.name in self._wires.functions else 0
+        return Slot(number=self._slots[key], key=key, port=port)
+
+    def _target(self, node: Node) -> Target:
+        graph = self._wires.graph
+        if node.name in graph.instances:
+            return Step(instance=node.name, port=self._wires.functions[node.name].number(node.port))
+        if node.name == DROP:
+            return Drop()
+        if node.name == HOST:
+            return Pass()
+        hook = graph.hooks.get(node.name)
+        return Out(node=node.name, number=self._places[node.name], set=hook is not None and bool(hook.interfaces))
+
+
+def _successors(segments: Iterable[Segment]) -> dict[str, set[str]]:
+    return {s.key: {e.target.key for e in s.exits if isinstance(e.target, Slot)} for s in segments}
+
+
+def _reachable(after: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return for each segment all those that a packet may reach from it; itself only where it is on a cycle."""
+    found: dict[str, set[str]] = {}
+    for key in after:
+        seen: set[str] = set()
+        waiting = list(after[key])
+        while waiting:
+            following = waiting.pop()
+            if following not in seen:
+                seen.add(following)
+                waiting += after[following]
+        found[key] = seen
+    return found
+
+
+def _mark(segments: list[Segment]) -> tuple[Segment, ...]:
+    """Mark what only the whole shows: segments on a cycle, and exits to the very hook that every packet came in by."""
+    beyond = _reachable(_successors(segments))
+    origins: dict[str, set[str]] = {segment.key: set() for segment in segments}
+    for segment in segments:
+        if segment.key.startswith("hook:"):
+            for key in {segment.key} | beyond[segment.key]:
+                origins[key].add(segment.key.removeprefix("hook:"))
+    return tuple(_mark_segment(s, origins[s.key], cyclic=s.key in beyond[s.key]) for s in segments)
+
+
+def _mark_segment(segment: Segment, origins: set[str], *, cyclic: bool) -> Segment:
+    def mark(target: Target) -> Target:
+        same = isinstance(target, Out) and origins == {target.node}
+        return msgspec.structs.replace(target, same_hook=True) if same else target
+
+    exits = tuple(Exit(e.instance, e.port, mark(e.target)) for e in segment.exits)
+    return msgspec.structs.replace(segment, head=mark(segment.head), exits=exits, cyclic=cyclic)
