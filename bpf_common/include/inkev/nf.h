@@ -5,9 +5,14 @@
 
 #include <inkev/abi.h>
 #include <inkev/context.h>
+#include <inkev/checksum.h>
 #include <inkev/count.h>
+#include <inkev/flow.h>
+#include <inkev/hash.h>
 #include <inkev/headers.h>
 #include <inkev/parse.h>
+#include <inkev/rewrite.h>
+#include <inkev/time.h>
 #include <inkev/verdict.h>
 
 /* Marks the entry: `IKV_NF int name(struct ikv_packet *pkt)`. */

@@ -15,7 +15,6 @@
 
 #define IKV_VLAN_DEPTH 2
 #define IKV_EXTENSION_DEPTH 6
-#define IKV_OFFSET_MASK 0x1ff /* no header that we follow starts past this */
 
 /* Extension headers that are stepped over, as bits of a 64-bit word. */
 #define IKV_EXTENSION_BITS                                                                       \
