@@ -15,7 +15,7 @@ from struct import Struct
 from benchmarks.yardstick import Yardstick, loaded
 from inkev.bpf.program import AttachType, Program, ProgramType
 
-_SETTINGS = Struct("=III")
+_SETTINGS = Struct("=IIIIQ")
 RUNS = 200_000
 ROUNDS = 9
 
@@ -37,15 +37,15 @@ class WrongVerdictError(AssertionError):
     """The program did something else than what was to be measured."""
 
 
-def set_traffic(traffic: Yardstick, frames: Sequence[bytes], out_ifindex: int = 0) -> None:
-    """Let the driver or sender write these frames in turn, from the first."""
+def set_traffic(traffic: Yardstick, frames: Sequence[bytes], out_ifindex: int = 0, interval_ns: int = 0) -> None:
+    """Let the driver or sender write these frames in turn, from the first; the sender at the interval."""
     traffic.maps["frames"].update_all((index.to_bytes(4, "little"), frame) for index, frame in enumerate(frames))
-    turn(traffic, len(frames), out_ifindex)
+    turn(traffic, len(frames), out_ifindex, interval_ns)
 
 
-def turn(traffic: Yardstick, frames: int, out_ifindex: int = 0) -> None:
+def turn(traffic: Yardstick, frames: int, out_ifindex: int = 0, interval_ns: int = 0) -> None:
     """Let the first so many of the frames take turns."""
-    traffic.maps["settings"].update(bytes(4), _SETTINGS.pack(frames, out_ifindex, 0))
+    traffic.maps["settings"].update(bytes(4), _SETTINGS.pack(frames, out_ifindex, 0, interval_ns, 0))
 
 
 class Driver:

@@ -43,6 +43,8 @@ struct settings {
 	__u32 frames;	   /* how many of the frames are in turn; at least 1 */
 	__u32 out_ifindex; /* where `send` sends to */
 	__u32 next;	   /* the frame whose turn it is; one CPU drives at a time */
+	__u32 interval_ns; /* from one frame sent to the next; 0: as fast as it goes */
+	__u64 due_ns;	   /* when the next one may go */
 };
 
 struct {
