@@ -179,8 +179,8 @@ class Kernel(Protocol):
         """Write interface indexes into the device array: place to ifindex."""
         ...
 
-    def set_members(self, graph: str, place: int, ifindexes: Iterable[int]) -> None:
-        """Write the members of the interface set at `place`."""
+    def set_members(self, graph: str, place: int, ifindexes: Iterable[int], netns: str = "") -> None:
+        """Write the members of the interface set at `place`; indexes are those of the hook's namespace."""
         ...
 
     def clear_counters(self, graph: str, offset: int, length_bytes: int) -> None:
