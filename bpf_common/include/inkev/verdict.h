@@ -63,4 +63,11 @@ IKV_INLINE int ikv_flood(struct ikv_packet *pkt)
 	return IKV_VERDICT(IKV_VERDICT_FLOOD, 0);
 }
 
+/* The same among the ports (0 to 15) whose bits are set; where none is, a drop. */
+IKV_INLINE int ikv_flood_to(struct ikv_packet *pkt, __u32 ports)
+{
+	(void)pkt;
+	return ports & 0xffff ? IKV_VERDICT(IKV_VERDICT_FLOOD, ports) : 0;
+}
+
 #endif
