@@ -29,6 +29,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     map_sizes: dict[str, int] = {}
     codes: dict[int, str] = {}
     """Foreign return code to `pass`, `drop`, `transmit`, `redirect` or `port:N`."""
+    flood_ports: tuple[int, ...] = ()
+    """Numbers of the output ports that the manifest marks `flood`; a flood leaves by those of them that exits lead from."""
+    seed: int = 0
+    """Not 0 only in packet tests: time and random become functions of it."""
     source_root: str = ""
     """The package's folder: where a line of C named in debug info is found."""
 
@@ -49,9 +53,10 @@ class LinkedMap(msgspec.Struct, frozen=True, kw_only=True):
     """A map of the object and whose it is."""
 
     symbol: str
-    """Its name in the object (libbpf's `bpf_map__name`)."""
+    """Its name in the object (libbpf's `bpf_map__name`). For the graph's devices it is `.data.ikv_devices`: libbpf gives
+    direct access to a value only for data sections, and `bpf_map__reuse_fd` serves those too."""
     instance: str
-    """Empty for the graph's own: ikv_block, ikv_devices, ikv_slots."""
+    """Empty for the graph's own, whose `name` is ikv_block, ikv_devices, ikv_members, ikv_bcast<N> or ikv_slots."""
     name: str
     """The author's name: `flows`, `.bss`, `.data`, `.rodata`."""
 

@@ -1,0 +1,150 @@
+"""The worker as its parent sees it: started on demand, given one order at a time, replaced when it dies.
+
+A crash, a hang or a refusal of memory in LLVM costs one `linker-died` error and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import IO
+
+import msgspec
+
+from inkev.base.errors import Faults, UserError
+from inkev.base.limits import LINK_SECONDS
+from inkev.host.linking import LinkedObject
+from inkev.toolchain.messages import LENGTH, MESSAGE_BYTES, Answer, Order, frame
+
+_CHUNK = 1 << 20
+_DIAGNOSTIC_BYTES = 4000
+
+
+class WorkerDied(Exception):  # noqa: N818 - a fact about a process, told to the user as an error by the caller
+    """The worker is gone; the text says how, with what LLVM said last."""
+
+
+class Worker:
+    """One worker process at a time."""
+
+    def __init__(self, seconds: float = LINK_SECONDS) -> None:
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._diagnostics: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the worker unless it runs; returns at once, while LLVM loads over there."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._stop()
+        self._diagnostics = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "inkev.toolchain.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self._diagnostics, close_fds=True, start_new_session=True, cwd="/", env=_environment())
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        os.set_blocking(self._process.stdout.fileno(), False)
+        return self._process
+
+    def link(self, order: Order) -> LinkedObject:
+        """Return what the worker makes of an order.
+
+        Raises:
+            UserError: the order cannot be linked; `linker-died` where LLVM ended its process.
+        """
+        with self._lock:
+            try:
+                answer = self._ask(self._start(), frame(order))
+            except WorkerDied as died:
+                raise _death(order, died) from died
+        if answer.linked is None:
+            raise Faults(fault.fault() for fault in answer.faults)
+        return answer.linked
+
+    def _ask(self, process: subprocess.Popen[bytes], raw: bytes) -> Answer:
+        deadline = time.monotonic() + self._seconds
+        try:
+            self._send(process, raw, deadline)
+            (length,) = LENGTH.unpack(self._receive(process, LENGTH.size, deadline))
+            if length > MESSAGE_BYTES:
+                raise WorkerDied("it answered nonsense")
+            return msgspec.msgpack.decode(self._receive(process, length, deadline), type=Answer)
+        except (WorkerDied, BrokenPipeError, msgspec.DecodeError) as error:
+            raise WorkerDied(self._last_words(process, str(error))) from error
+
+    def _send(self, process: subprocess.Popen[bytes], raw: bytes, deadline: float) -> None:
+        assert process.stdin is not None
+        rest = memoryview(raw)
+        while rest:
+            self._wait([], [process.stdin.fileno()], deadline)
+            rest = rest[os.write(process.stdin.fileno(), rest[:_CHUNK]):]
+
+    def _receive(self, process: subprocess.Popen[bytes], count: int, deadline: float) -> bytes:
+        assert process.stdout is not None
+        parts: list[bytes] = []
+        while count:
+            self._wait([process.stdout.fileno()], [], deadline)
+            part = os.read(process.stdout.fileno(), min(count, _CHUNK))
+            if not part:
+                raise WorkerDied("")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _wait(self, readable: list[int], writable: list[int], deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or select.select(readable, writable, [], left) == ([], [], []):
+            raise WorkerDied(f"it was not done after {self._seconds:g} seconds")
+
+    def _last_words(self, process: subprocess.Popen[bytes], how: str) -> str:
+        if how.startswith("it "):
+            process.kill()
+        status = process.wait()
+        ending = signal.Signals(-status).name if status < 0 else f"status {status}"
+        said = ""
+        if self._diagnostics is not None:
+            self._diagnostics.seek(0)
+            said = self._diagnostics.read(_DIAGNOSTIC_BYTES).decode(errors="replace").strip()
+        self._stop()
+        return "\n".join(part for part in (how if how.startswith("it ") else f"the linker ended with {ending}", said) if part)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process.kill()
+            self._process.wait()
+        if self._diagnostics is not None:
+            self._diagnostics.close()
+        self._process = self._diagnostics = None
+
+    def stop(self) -> None:
+        """End the worker."""
+        with self._lock:
+            self._stop()
+
+
+def _environment() -> dict[str, str]:
+    # The parent's import path goes along: in a checkout without an installation the package is found by it alone.
+    path = os.pathsep.join(entry or str(os.getcwd()) for entry in sys.path)  # noqa: PTH109 - plain text for a variable
+    return {"PYTHONPATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _death(order: Order, died: WorkerDied) -> UserError:
+    names = ", ".join(dict.fromkeys(member.instance for member in order.request.members))
+    return UserError("linker-died", f"LLVM gave up on segment {order.request.segment.key} ({names})",
+                     where=order.request.segment.key, why=str(died),
+                     hint="link fewer of them together with a stitch point between, or rebuild the packages")
