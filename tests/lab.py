@@ -1,6 +1,6 @@
 """Hosts in network namespaces, joined by veth pairs: real kernels' worth of network on one machine.
 
-Everything is named `ikvt-*` and is gone at the end of the `with` block, however it ends. Sockets opened by a host stay
+Everything is named `ikvt-*` (demo and benchmarks have prefixes of their own) and is gone at the end of the `with` block, however it ends. Sockets opened by a host stay
 in its namespace wherever they are used afterwards; processes started `inside()` run there.
 
     with Lab() as lab:
@@ -236,7 +236,8 @@ class Host:
 class Lab:
     """A set of hosts, gone at the end of the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "ikvt") -> None:
+        self.prefix = prefix
         self.token = secrets.token_hex(3)
         self.hosts: dict[str, Host] = {}
 
@@ -253,7 +254,7 @@ class Lab:
 
     def host(self, name: str) -> Host:
         """Return a new host with nothing but a loopback device."""
-        made = Host(name, f"ikvt-{self.token}-{name}")
+        made = Host(name, f"{self.prefix}-{self.token}-{name}")
         self.hosts[name] = made
         return made
 
