@@ -1,31 +1,32 @@
-"""One TCP flow as fast as its end points go, from one namespace to another."""
+"""One TCP flow as fast as its end points go, from one host to another."""
 
 from __future__ import annotations
 
 import multiprocessing
 import socket
 import time
+from pathlib import Path
 
-from benchmarks.hosts import entered
+from tests.lab import Host, namespace
 
 CHUNK = 1 << 20
 PORT = 5001
 SECONDS = 3.0
 
 
-def _send(netns: str, address: str, seconds: float) -> None:
+def _send(netns: Path, address: str, seconds: float) -> None:
     chunk = memoryview(bytes(CHUNK))
-    with entered(netns), socket.create_connection((address, PORT), timeout=10) as connection:
+    with namespace(netns), socket.create_connection((address, PORT), timeout=10) as connection:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             connection.sendall(chunk)
 
 
-def gigabits_per_second(source: str, sink: str, address: str, seconds: float = SECONDS) -> float:
-    """Return what one flow from namespace `source` to `address` in namespace `sink` carries."""
-    with entered(sink):
+def gigabits_per_second(source: Host, sink: Host, address: str, seconds: float = SECONDS) -> float:
+    """Return what one flow from `source` to `address`, which is the sink's, carries."""
+    with sink.inside():
         listener = socket.create_server((address, PORT))
-    sender = multiprocessing.get_context("spawn").Process(target=_send, args=(source, address, seconds))
+    sender = multiprocessing.get_context("spawn").Process(target=_send, args=(source.path, address, seconds))
     with listener:
         listener.settimeout(15)
         sender.start()

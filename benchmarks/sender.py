@@ -1,6 +1,6 @@
 """Sends frames out of an interface from a process of its own, at a rate or as fast as it goes.
 
-    python -m benchmarks.sender NETNS IFINDEX RATE FRAMES_FILE
+    python -m benchmarks.sender NETNS_PATH IFINDEX RATE FRAMES_FILE
 
 Frames leave by live-frame test runs: the kernel hands them to the device as its driver would. One batch is 64 frames.
 Prints `ready`, sends until its standard input ends, then prints how many frames it sent and in how many seconds.
@@ -25,10 +25,11 @@ from typing import Self
 
 from benchmarks.drive import set_traffic
 from benchmarks.frames import FRAME_BYTES
-from benchmarks.hosts import entered
+from benchmarks.hosts import Port
 from benchmarks.yardstick import loaded
 from inkev.bpf.program import Program, ProgramType
 from inkev.bpf.syscall import Command, bpf, buffer
+from tests.lab import namespace
 
 _TEST = Struct("=IIIIQQIIIIQQIII4x")
 LIVE_FRAMES = 1 << 1
@@ -56,10 +57,10 @@ def _send_until_told(program: Program, frame: bytes, count: int) -> tuple[int, f
     return sent, seconds
 
 
-def main(netns: str, ifindex: int, rate: float, frames: Sequence[bytes]) -> None:
+def main(netns: Path, ifindex: int, rate: float, frames: Sequence[bytes]) -> None:
     """Send out of the interface until standard input ends; print what was sent."""
     interval_ns = round(1e9 / rate) if rate else 0
-    with loaded("traffic_xdp.bpf.c", ProgramType.XDP) as traffic, entered(netns):
+    with loaded("traffic_xdp.bpf.c", ProgramType.XDP) as traffic, namespace(netns):
         set_traffic(traffic, frames, ifindex, interval_ns)
         print("ready", flush=True)
         sent, seconds = _send_until_told(traffic.programs["send"], frames[0],
@@ -78,13 +79,13 @@ class Sent:
 class Sender:
     """A running sender; `stop` ends it, and so does the end of the block."""
 
-    def __init__(self, netns: str, ifindex: int, frames: Sequence[bytes], *, rate: float = 0, cpu: int = 1) -> None:
+    def __init__(self, port: Port, frames: Sequence[bytes], *, rate: float = 0, cpu: int = 1) -> None:
         with NamedTemporaryFile(prefix="ikvb-", suffix=".frames") as file:
             file.write(b"".join(frames))
             file.flush()
             self._process = subprocess.Popen(
                 ["taskset", "--cpu-list", str(min(cpu, (os.cpu_count() or 1) - 1)), sys.executable, "-m",
-                 "benchmarks.sender", netns, str(ifindex), str(rate), file.name],
+                 "benchmarks.sender", str(port.host.path), str(port.ifindex), str(rate), file.name],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             if self._process.stdout is None or self._process.stdout.readline() != "ready\n":
                 raise RuntimeError("the sender did not start")
@@ -108,5 +109,5 @@ class Sender:
 
 if __name__ == "__main__":
     everything = Path(sys.argv[4]).read_bytes()
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]),
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]),
          [everything[at : at + FRAME_BYTES] for at in range(0, len(everything), FRAME_BYTES)])

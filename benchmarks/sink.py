@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.hosts import Port, entered
+from benchmarks.hosts import Port
 from benchmarks.yardstick import loaded
 from inkev.bpf.link import Link
 from inkev.bpf.maps import Map
@@ -32,6 +32,6 @@ class Sink:
 def swallowing(port: Port, kind: ProgramType) -> Iterator[Sink]:
     """Count and drop UDP at the port: by XDP where XDP sends to it, by tc where the stack does."""
     source, where = _SOURCES[kind]
-    with loaded(source, kind, attach=where) as traffic, entered(port.netns):
+    with loaded(source, kind, attach=where) as traffic, port.host.inside():
         with Link.attach(traffic.programs["swallow"], port.ifindex, where):
             yield Sink(traffic.maps["received"])
