@@ -31,10 +31,7 @@ def make_member(
     source_root: str = "",
     find_interface: FindInterface | None = None,
 ) -> Member:
-    """Return one program of an instance, ready to be linked.
-
-    Args:
-        counters: byte offset of the instance's region in the graph's block.
+    """Return one program of an instance, ready to be linked; `counters` is its region's byte offset in the block.
 
     Raises:
         Faults: options that are unknown, of the wrong type or out of range.
