@@ -32,6 +32,6 @@ class Sink:
 def swallowing(port: Port, kind: ProgramType) -> Iterator[Sink]:
     """Count and drop UDP at the port: by XDP where XDP sends to it, by tc where the stack does."""
     source, where = _SOURCES[kind]
-    with loaded(source, kind, attach=where) as traffic, port.host.inside():
-        with Link.attach(traffic.programs["swallow"], port.ifindex, where):
-            yield Sink(traffic.maps["received"])
+    with (loaded(source, kind, attach=where) as traffic, port.host.inside(),
+          Link.attach(traffic.programs["swallow"], port.ifindex, where)):
+        yield Sink(traffic.maps["received"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,9 +20,10 @@ ATTACH = {ProgramType.XDP: AttachType.XDP, ProgramType.SCHED_CLS: AttachType.NON
 @cache
 def compiled(source: str, *defines: str) -> bytes:
     """Return the object that clang makes of a file in `yardsticks/`."""
-    machine = subprocess.run(["uname", "-m"], check=True, capture_output=True, text=True).stdout.strip()
+    machine = platform.machine()
     command = ["clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", f"-D__{machine}__",
-               f"-I/usr/include/{machine}-linux-gnu", *(f"-D{name}" for name in defines), "-c", str(FOLDER / source), "-o", "-"]
+               f"-I/usr/include/{machine}-linux-gnu", *(f"-D{name}" for name in defines), "-c",
+               str(FOLDER / source), "-o", "-"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 

@@ -44,7 +44,7 @@ def open_links() -> int:
     targets = []
     for path in Path("/proc/self/fd").iterdir():
         try:
-            targets.append(os.readlink(path))
+            targets.append(str(path.readlink()))
         except FileNotFoundError:  # the folder's own descriptor
             continue
     return sum(target.startswith("anon_inode:bpf") for target in targets)

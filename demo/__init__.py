@@ -1,0 +1,1 @@
+"""A firewall installed, stitched into live traffic and changed under load, between hosts in network namespaces."""
