@@ -103,7 +103,7 @@ def partition(graph: Graph, functions: Mapping[str, Function], *, cuts: Iterable
     hooks = _number_hooks(graph, previous)
     places = _number(sorted((*graph.hooks, *graph.devices)), previous.devices if previous else {}, DEVICES, "devices")
     segments = _Naming(wires, keys, numbers, places).segments(drawn)
-    return Partition(segments=_mark(segments), slots=numbers, hooks=hooks, devices=places)
+    return Partition(segments=_mark(graph, segments), slots=numbers, hooks=hooks, devices=places)
 
 
 def parse_source(text: str) -> Node:
@@ -358,15 +358,19 @@ def _reachable(after: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return found
 
 
-def _mark(segments: list[Segment]) -> tuple[Segment, ...]:
-    """Mark what only the whole shows: segments on a cycle, and exits to the very hook that every packet came in by."""
+def _mark(graph: Graph, segments: list[Segment]) -> tuple[Segment, ...]:
+    """Mark what only the whole shows: segments on a cycle, and exits to the very hook that every packet came in by.
+
+    On tc-ingress there is no shorter way back than the redirect that any interface gets, so nothing is marked there.
+    """
     beyond = _reachable(_successors(segments))
     origins: dict[str, set[str]] = {segment.key: set() for segment in segments}
     for segment in segments:
         if segment.key.startswith("hook:"):
             for key in {segment.key} | beyond[segment.key]:
                 origins[key].add(segment.key.removeprefix("hook:"))
-    return tuple(_mark_segment(s, origins[s.key], cyclic=s.key in beyond[s.key]) for s in segments)
+    turning = {name for name, hook in graph.hooks.items() if hook.type != "tc-ingress"}
+    return tuple(_mark_segment(s, origins[s.key] if origins[s.key] <= turning else set(), cyclic=s.key in beyond[s.key]) for s in segments)
 
 
 def _mark_segment(segment: Segment, origins: set[str], *, cyclic: bool) -> Segment:
