@@ -135,6 +135,23 @@ IKV_INLINE int ikv_store(struct ikv_packet *pkt, __u32 offset, const void *from,
 	return failed ? -IKV_DROP_MALFORMED : 0;
 }
 
+/* Bytes of the largest frame that the packet becomes on the wire: a GSO packet leaves in segments. */
+IKV_INLINE __u32 ikv_segment_length(struct ikv_packet *pkt)
+{
+	__u32 payload = pkt->ctx->gso_size;
+
+	return payload ? pkt->l4_offset + 20 + payload : pkt->ctx->len;
+}
+
+/* Cut or extend the frame to `bytes`; new ones are zero. 0 or -IKV_DROP_NO_MEMORY. */
+IKV_INLINE int ikv_set_length(struct ikv_packet *pkt, __u32 bytes)
+{
+	int failed = bpf_skb_change_tail(pkt->ctx, bytes, 0);
+
+	ikv_forget(pkt);
+	return failed ? -IKV_DROP_NO_MEMORY : 0;
+}
+
 /* `bytes` new zero bytes before the frame. */
 IKV_INLINE int ikv_grow_head(struct ikv_packet *pkt, __u32 bytes)
 {
@@ -217,6 +234,19 @@ IKV_INLINE int ikv_load(struct ikv_packet *pkt, __u32 offset, void *to, __u32 by
 IKV_INLINE int ikv_store(struct ikv_packet *pkt, __u32 offset, const void *from, __u32 bytes)
 {
 	return bpf_xdp_store_bytes(pkt->ctx, offset, (void *)from, bytes) ? -IKV_DROP_MALFORMED : 0;
+}
+
+IKV_INLINE __u32 ikv_segment_length(struct ikv_packet *pkt)
+{
+	return ikv_length(pkt);
+}
+
+IKV_INLINE int ikv_set_length(struct ikv_packet *pkt, __u32 bytes)
+{
+	int failed = bpf_xdp_adjust_tail(pkt->ctx, (int)(bytes - ikv_length(pkt)));
+
+	ikv_forget(pkt);
+	return failed ? -IKV_DROP_NO_MEMORY : 0;
 }
 
 IKV_INLINE int ikv_move_head(struct ikv_packet *pkt, int delta)

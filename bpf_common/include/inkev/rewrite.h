@@ -20,8 +20,8 @@ IKV_INLINE int ikv_set_macs(struct ikv_packet *pkt, const __u8 dst[6], const __u
 
 	if (!eth)
 		return -IKV_DROP_MALFORMED;
-	__builtin_memcpy(eth->dst, dst, sizeof(eth->dst));
-	__builtin_memcpy(eth->src, src, sizeof(eth->src));
+	ikv_copy_mac(eth->dst, dst);
+	ikv_copy_mac(eth->src, src);
 	return 0;
 }
 

@@ -21,9 +21,9 @@ enum sw_reason {
 enum sw_vlans { SW_VLANS_IGNORE, SW_VLANS_SEPARATE, SW_VLANS_FILTER };
 
 struct sw_config {
-	__u64 ageing;	 /* ns */
-	__u32 vlans;	 /* enum sw_vlans */
-	__u32 learning;	 /* 0: only the table's static rows */
+	__u64 ageing;	/* ns */
+	__u32 vlans;	/* enum sw_vlans */
+	__u32 learning; /* 0: only the table's static rows */
 };
 IKV_CONFIG(struct sw_config, config);
 
@@ -72,7 +72,8 @@ static __always_inline int sw_is_group(const __u8 *mac)
 /* 01-80-C2-00-00-00 to -0F never pass a bridge (802.1Q, table 8-1). */
 static __always_inline int sw_is_reserved(const __u8 *mac)
 {
-	return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && !mac[3] && !mac[4] && mac[5] < 0x10;
+	return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && !mac[3] && !mac[4] &&
+	       mac[5] < 0x10;
 }
 
 static __always_inline int sw_is_set(__u32 port)
@@ -87,7 +88,8 @@ static __always_inline int sw_is_here(const struct ikv_packet *pkt, const struct
 	       (!sw_is_set(pkt->in_port) || place->ifindex == pkt->in_ifindex);
 }
 
-static __always_inline void sw_learn_new(struct ikv_packet *pkt, const struct sw_station *key, __u32 now)
+static __always_inline void sw_learn_new(struct ikv_packet *pkt, const struct sw_station *key,
+					 __u32 now)
 {
 	struct sw_place place = {
 		.ifindex = pkt->in_ifindex,
@@ -100,7 +102,8 @@ static __always_inline void sw_learn_new(struct ikv_packet *pkt, const struct sw
 }
 
 /* The fast path writes nothing: a place is refreshed once in 2^30 ns. */
-static __always_inline void sw_learn(struct ikv_packet *pkt, const struct sw_station *key, __u32 now)
+static __always_inline void sw_learn(struct ikv_packet *pkt, const struct sw_station *key,
+				     __u32 now)
 {
 	struct sw_place *place = bpf_map_lookup_elem(&stations, key);
 

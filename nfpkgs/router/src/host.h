@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the tables lack, the host's own routes and neighbours may know (bpf_fib_lookup). */
+#ifndef ROUTER_HOST_H
+#define ROUTER_HOST_H
+
+#include "tables.h"
+
+#define RT_AF_INET 2
+#define RT_AF_INET6 10
+
+/*
+ * Make `fib` answer for the packet. 0 where it may be forwarded; otherwise the host does better: it resolves
+ * neighbours, answers for itself, and sends errors.
+ */
+IKV_INLINE int rt_fib_forward(struct ikv_packet *pkt, struct bpf_fib_lookup *fib)
+{
+	fib->ifindex = pkt->in_ifindex;
+	fib->tot_len = 0; /* the MTU is checked by segment size where there is one */
+	return bpf_fib_lookup(pkt->ctx, fib, sizeof(*fib), 0);
+}
+
+IKV_INLINE int rt_via_host(struct ikv_packet *pkt)
+{
+	ikv_count(pkt, RT_VIA_HOST);
+	return ikv_pass(pkt);
+}
+
+/* The port that the host's interface belongs to; RT_PORTS where none does. */
+IKV_INLINE __u32 rt_port_of(__u32 ifindex)
+{
+	__u32 *port = bpf_map_lookup_elem(&links, &ifindex);
+
+	return port ? *port & (RT_PORTS - 1) : RT_PORTS;
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the slow paths share. Each is a function of its own, verified once and never inlined, that looks at the packet
+ * afresh: the fast path's registers stay its own. They return verdicts.
+ */
+#ifndef ROUTER_SLOW_H
+#define ROUTER_SLOW_H
+
+#include "tables.h"
+
+#define RT_SLOW __attribute__((noinline)) int
+
+#define RT_ICMP_UNREACHABLE 3
+#define RT_ICMP_TIME_EXCEEDED 11
+#define RT_ICMP6_UNREACHABLE 1
+#define RT_ICMP6_TOO_BIG 2
+#define RT_ICMP6_TIME_EXCEEDED 3
+#define RT_ND_SOLICIT 135
+#define RT_ND_ADVERT 136
+
+#define RT_PORT(port) ((port) & (RT_PORTS - 1))
+
+struct rt_budget {
+	__u64 window;
+	__u64 sent;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rt_budget);
+} budgets SEC(".maps");
+
+#define RT_QUOTE 120		  /* bytes of the offending packet that an error quotes */
+#define RT_MESSAGE (8 + RT_QUOTE) /* an ICMP message: header and quotation */
+
+struct rt_message {
+	__u8 type;
+	__u8 code;
+	__sum16 checksum;
+	__be32 rest;
+	__u8 quote[RT_QUOTE];
+};
+
+/* Room to sum a message in: packets may end before it does, and what is missing counts as zeros. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rt_message);
+} messages SEC(".maps");
+
+/* What the fast path found out, in one word. */
+IKV_INLINE __u32 rt_where(const struct ikv_packet *pkt)
+{
+	return pkt->l4_offset | (__u32)pkt->l4_protocol << 16 | (__u32)pkt->flags << 24;
+}
+
+/* The packet as the fast path knew it, without parsing again: untagged, of `ether_type`. */
+IKV_INLINE void rt_look(struct ikv_packet *pkt, ikv_ctx *ctx, __u16 ether_type, __u32 where)
+{
+	__builtin_memset(pkt, 0, sizeof(*pkt));
+	pkt->ctx = ctx;
+	pkt->ether_type = ether_type;
+	pkt->l3_offset = sizeof(struct ikv_eth);
+	pkt->l4_offset = where & 0xffff;
+	pkt->l4_protocol = where >> 16;
+	pkt->flags = ((where >> 24) & ~IKV_MALFORMED) | IKV_PARSED;
+	ikv_refresh(pkt);
+}
+
+/* Send it back to where it came from. */
+IKV_INLINE void rt_swap_macs(struct ikv_eth *eth)
+{
+	__u8 mac[6];
+
+	__builtin_memcpy(mac, eth->dst, sizeof(mac));
+	__builtin_memcpy(eth->dst, eth->src, sizeof(mac));
+	__builtin_memcpy(eth->src, mac, sizeof(mac));
+}
+
+/* Errors are rationed per CPU in windows of 2^30 ns (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f). */
+IKV_INLINE int rt_may_send_error(void)
+{
+	__u64 window = bpf_ktime_get_ns() >> 30;
+	__u32 zero = 0;
+	struct rt_budget *budget = bpf_map_lookup_elem(&budgets, &zero);
+
+	if (!budget)
+		return 0;
+	if (budget->window != window) {
+		budget->window = window;
+		budget->sent = 0;
+	}
+	return budget->sent++ < config.errors;
+}
+
+IKV_INLINE struct rt_message *rt_clear_message(void)
+{
+	__u32 zero = 0;
+	struct rt_message *message = bpf_map_lookup_elem(&messages, &zero);
+
+	if (message)
+		__builtin_memset(message, 0, sizeof(*message));
+	return message;
+}
+
+/* Copy `bytes` of the packet from its network header on into the quotation; 0 or negative. */
+IKV_INLINE int rt_quote(struct ikv_packet *pkt, struct rt_message *message, __u32 bytes)
+{
+	if (bytes < 20 || bytes > RT_QUOTE)
+		return -IKV_DROP_MALFORMED;
+	return ikv_load(pkt, sizeof(struct ikv_eth), message->quote, bytes);
+}
+
+IKV_INLINE __sum16 rt_sum_message(struct rt_message *message, __u32 start)
+{
+	__s64 sum = bpf_csum_diff(0, 0, (void *)message, sizeof(*message), start);
+
+	return (__sum16)~ikv_sum_fold((__u32)sum);
+}
+
+#endif
