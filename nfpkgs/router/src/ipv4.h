@@ -28,7 +28,7 @@ IKV_INLINE void rt_learn4(__be32 address, const __u8 *mac, __u32 port)
 	known = bpf_map_lookup_elem(&neighbours4, &next);
 	if (known && known->is_static)
 		return;
-	__builtin_memcpy(neighbour.mac, mac, sizeof(neighbour.mac));
+	ikv_copy_mac(neighbour.mac, mac);
 	neighbour.seen = bpf_ktime_get_ns();
 	bpf_map_update_elem(&neighbours4, &next, &neighbour, BPF_ANY);
 }
@@ -62,11 +62,11 @@ RT_SLOW rt_arp(ikv_ctx *ctx, __u32 port, __u32 where)
 
 	arp->operation = bpf_htons(RT_ARP_REPLY);
 	arp->target_ip = arp->sender_ip;
-	__builtin_memcpy(arp->target_mac, arp->sender_mac, sizeof(arp->target_mac));
+	ikv_copy_mac(arp->target_mac, arp->sender_mac);
 	arp->sender_ip = asked;
-	__builtin_memcpy(arp->sender_mac, interface->mac, sizeof(arp->sender_mac));
-	__builtin_memcpy(eth->dst, eth->src, sizeof(eth->dst));
-	__builtin_memcpy(eth->src, interface->mac, sizeof(eth->src));
+	ikv_copy_mac(arp->sender_mac, interface->mac);
+	ikv_copy_mac(eth->dst, eth->src);
+	ikv_copy_mac(eth->src, interface->mac);
 	return ikv_forward(&pkt, port);
 }
 
@@ -89,15 +89,15 @@ RT_SLOW rt_ask4(ikv_ctx *ctx, __u32 port, __u32 where, __be32 address)
 	if ((void *)(arp + 1) > pkt.end)
 		return ikv_drop(&pkt, IKV_DROP_NO_NEIGHBOUR);
 
-	__builtin_memcpy(eth->dst, everybody, sizeof(eth->dst));
-	__builtin_memcpy(eth->src, interface->mac, sizeof(eth->src));
+	ikv_copy_mac(eth->dst, everybody);
+	ikv_copy_mac(eth->src, interface->mac);
 	eth->type = bpf_htons(IKV_ETHER_ARP);
 	arp->hardware = bpf_htons(1);
 	arp->protocol = bpf_htons(IKV_ETHER_IPV4);
 	arp->hardware_bytes = 6;
 	arp->protocol_bytes = 4;
 	arp->operation = bpf_htons(RT_ARP_REQUEST);
-	__builtin_memcpy(arp->sender_mac, interface->mac, sizeof(arp->sender_mac));
+	ikv_copy_mac(arp->sender_mac, interface->mac);
 	arp->sender_ip = interface->ipv4;
 	__builtin_memset(arp->target_mac, 0, sizeof(arp->target_mac));
 	arp->target_ip = address;

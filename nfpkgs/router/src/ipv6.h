@@ -66,7 +66,7 @@ IKV_INLINE void rt_learn6(const void *address, const __u8 *mac, __u32 port)
 	known = bpf_map_lookup_elem(&neighbours6, &next);
 	if (known && known->is_static)
 		return;
-	__builtin_memcpy(neighbour.mac, mac, sizeof(neighbour.mac));
+	ikv_copy_mac(neighbour.mac, mac);
 	neighbour.seen = bpf_ktime_get_ns();
 	bpf_map_update_elem(&neighbours6, &next, &neighbour, BPF_ANY);
 }
@@ -130,10 +130,10 @@ RT_SLOW rt_discovery(ikv_ctx *ctx, __u32 port, __u32 where)
 	nd->type = RT_ND_ADVERT;
 	nd->flags = bpf_htonl(RT_ND_ROUTER_SOLICITED_OVERRIDE);
 	nd->option = RT_OPTION_TARGET;
-	__builtin_memcpy(nd->mac, interface->mac, sizeof(nd->mac));
+	ikv_copy_mac(nd->mac, interface->mac);
 	rt_sign_nd(ip, nd);
-	__builtin_memcpy(eth->dst, eth->src, sizeof(eth->dst));
-	__builtin_memcpy(eth->src, interface->mac, sizeof(eth->src));
+	ikv_copy_mac(eth->dst, eth->src);
+	ikv_copy_mac(eth->src, interface->mac);
 	return ikv_forward(&pkt, port);
 }
 
@@ -158,7 +158,7 @@ RT_SLOW rt_ask6(ikv_ctx *ctx, __u32 port, __u32 where)
 	const struct rt_interface *interface;
 	struct ikv_packet pkt;
 	struct rt_route6 *route;
-	__u8 address[16];
+	__u8 address[16] RT_WORDS;
 	struct ikv_ipv6 *ip;
 	struct ikv_eth *eth;
 	struct rt_nd *nd;
@@ -192,11 +192,11 @@ RT_SLOW rt_ask6(ikv_ctx *ctx, __u32 port, __u32 where)
 	};
 	__builtin_memcpy(ip->src, interface->ipv6, sizeof(ip->src));
 	rt_solicited_node(eth, ip, address);
-	__builtin_memcpy(eth->src, interface->mac, sizeof(eth->src));
+	ikv_copy_mac(eth->src, interface->mac);
 	eth->type = bpf_htons(IKV_ETHER_IPV6);
 	*nd = (struct rt_nd){.type = RT_ND_SOLICIT, .option = RT_OPTION_SOURCE, .option_length = 1};
 	__builtin_memcpy(nd->target, address, sizeof(nd->target));
-	__builtin_memcpy(nd->mac, interface->mac, sizeof(nd->mac));
+	ikv_copy_mac(nd->mac, interface->mac);
 	rt_sign_nd(ip, nd);
 	return ikv_forward(&pkt, port);
 }

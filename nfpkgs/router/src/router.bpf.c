@@ -51,7 +51,8 @@ IKV_INLINE int rt_is_for_us(const struct ikv_eth *eth, const struct rt_interface
 {
 	if (eth->dst[0] & 1 || !rt_has_mac(interface))
 		return 1;
-	return !__builtin_memcmp(eth->dst, interface->mac, sizeof(eth->dst));
+	return *(const ikv_word *)eth->dst == *(const ikv_word *)interface->mac &&
+	       *(const ikv_half *)(eth->dst + 4) == *(const ikv_half *)(interface->mac + 4);
 }
 
 IKV_INLINE int rt_is_stale(const struct rt_neighbour *neighbour)

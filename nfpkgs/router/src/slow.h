@@ -75,9 +75,9 @@ IKV_INLINE void rt_swap_macs(struct ikv_eth *eth)
 {
 	__u8 mac[6];
 
-	__builtin_memcpy(mac, eth->dst, sizeof(mac));
-	__builtin_memcpy(eth->dst, eth->src, sizeof(mac));
-	__builtin_memcpy(eth->src, mac, sizeof(mac));
+	ikv_copy_mac(mac, eth->dst);
+	ikv_copy_mac(eth->dst, eth->src);
+	ikv_copy_mac(eth->src, mac);
 }
 
 /* Errors are rationed per CPU in windows of 2^30 ns (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f). */

@@ -6,14 +6,13 @@
 #include <inkev/nf.h>
 
 #define RT_PORTS 8
+#define RT_WORDS __attribute__((aligned(4))) /* copied a word at a time */
 
 enum rt_metric { RT_FORWARDED, RT_LOCAL, RT_ERRORS_SENT, RT_ASKED, RT_VIA_HOST };
 enum rt_reason {
 	RT_NOT_FOR_US = IKV_DROP_FIRST_PRIVATE,
 	RT_PROHIBITED,
 	RT_TAGGED,
-	RT_BAD_ADDRESS,
-	RT_ASKING,
 	RT_NO_SERVICE,
 	RT_ERROR_LIMIT,
 };
@@ -32,7 +31,7 @@ struct rt_interface {
 	__u8 mac[6];
 	__u16 mtu;
 	__be32 ipv4;
-	__u8 ipv6[16];
+	__u8 ipv6[16] RT_WORDS;
 	__u32 pad;
 };
 
@@ -67,11 +66,11 @@ struct {
 
 struct rt_key6 {
 	__u32 bits;
-	__u8 prefix[16];
+	__u8 prefix[16] RT_WORDS;
 };
 
 struct rt_route6 {
-	__u8 via[16];
+	__u8 via[16] RT_WORDS;
 	__u8 port;
 	__u8 kind;
 	__u16 pad;
@@ -91,7 +90,7 @@ struct rt_next4 {
 };
 
 struct rt_next6 {
-	__u8 address[16];
+	__u8 address[16] RT_WORDS;
 	__u32 port;
 };
 
@@ -131,9 +130,7 @@ IKV_INLINE const struct rt_interface *rt_interface_of(__u32 port)
 
 IKV_INLINE int rt_has_mac(const struct rt_interface *interface)
 {
-	const __u8 *mac = interface->mac;
-
-	return mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5];
+	return *(const ikv_word *)interface->mac || *(const ikv_half *)(interface->mac + 4);
 }
 
 IKV_INLINE int rt_is_zero6(const __u8 *address)
