@@ -53,10 +53,15 @@ def _session_option(names: list[str], field: str, **options: Any) -> click.Optio
 
 
 class Command(click.Command):
-    """A command that also takes the common options."""
+    """A command that also takes the common options.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through to click
+    Args:
+        document: the type of what it prints with --json; its fields are described in docs/cli.md.
+    """
+
+    def __init__(self, *args: Any, document: object = None, **kwargs: Any) -> None:  # noqa: ANN401 - passed to click
         super().__init__(*args, **kwargs)
+        self.document = document
         self.params += common_options()
 
 
