@@ -32,18 +32,41 @@ FLAG_HAS_L4 = 0x10
 
 PACKET_BYTES = 80
 PACKET = {
-    "ctx": (0, "ptr"), "data": (8, "ptr"), "end": (16, "ptr"), "l3": (24, "ptr"), "l4": (32, "ptr"),
-    "block": (40, "ptr"), "in_ifindex": (48, "i32"), "out_ifindex": (52, "i32"), "mark": (56, "i32"),
-    "tenant": (60, "i32"), "hash": (64, "i32"), "ether_type": (68, "i16"), "vlan": (70, "i16"),
-    "l3_offset": (72, "i16"), "l4_offset": (74, "i16"), "l4_protocol": (76, "i8"), "flags": (77, "i8"),
-    "in_port": (78, "i8"), "hops": (79, "i8"),
+    "ctx": (0, "ptr"),
+    "data": (8, "ptr"),
+    "end": (16, "ptr"),
+    "l3": (24, "ptr"),
+    "l4": (32, "ptr"),
+    "block": (40, "ptr"),
+    "in_ifindex": (48, "i32"),
+    "out_ifindex": (52, "i32"),
+    "mark": (56, "i32"),
+    "tenant": (60, "i32"),
+    "hash": (64, "i32"),
+    "ether_type": (68, "i16"),
+    "vlan": (70, "i16"),
+    "l3_offset": (72, "i16"),
+    "l4_offset": (74, "i16"),
+    "l4_protocol": (76, "i8"),
+    "flags": (77, "i8"),
+    "in_port": (78, "i8"),
+    "hops": (79, "i8"),
 }
 """Field of `struct ikv_packet` to its offset and IR type."""
 
 SAVED = {
-    "mark": (4, "i32"), "tenant": (8, "i32"), "hash": (12, "i32"), "ether_type": (16, "i16"), "vlan": (18, "i16"),
-    "l3_offset": (20, "i16"), "l4_offset": (22, "i16"), "l4_protocol": (24, "i8"), "flags": (25, "i8"),
-    "in_port": (26, "i8"), "hops": (27, "i8"), "out_ifindex": (28, "i32"),
+    "mark": (4, "i32"),
+    "tenant": (8, "i32"),
+    "hash": (12, "i32"),
+    "ether_type": (16, "i16"),
+    "vlan": (18, "i16"),
+    "l3_offset": (20, "i16"),
+    "l4_offset": (22, "i16"),
+    "l4_protocol": (24, "i8"),
+    "flags": (25, "i8"),
+    "in_port": (26, "i8"),
+    "hops": (27, "i8"),
+    "out_ifindex": (28, "i32"),
 }
 """Field of `struct ikv_saved`, all but `valid` (offset 0), to its offset and IR type."""
 

@@ -1,4 +1,4 @@
-"""The packet's context as IR: begun at a hook, restored behind a stitch point, saved before one, read again after a stranger."""
+"""The packet's context as IR: begun at a hook, saved before a stitch point, restored behind it."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ class Context:
         """Leave behind what is known, for the program behind the stitch point, which enters by `in_port`."""
         hops = self.text.let(f"add i8 {self.get('hops')}, 1")
         for field, (offset, kind) in abi.SAVED.items():
-            value: int | str = {"in_port": in_port, "hops": hops}.get(field) or (0 if field == "in_port" else self.get(field))
+            given: dict[str, int | str] = {"in_port": in_port, "hops": hops}
+            value = given[field] if field in given else self.get(field)
             self.text.store(kind, value, self.block, self.side.saved + offset)
         self.set_valid(1)

@@ -95,7 +95,9 @@ def _read(raw: bytes) -> Elf:
     offset, width, count, names = header[6], header[11], header[12], header[13]
     rows = [_SECTION.unpack_from(raw, offset + width * place) for place in range(count)]
     strings = _slice(raw, rows[names])
-    sections = tuple(Section(_text(strings, row[0]), row[1], row[2], _slice(raw, row), row[5], row[6], row[7]) for row in rows)
+    sections = tuple(
+        Section(_text(strings, row[0]), row[1], row[2], _slice(raw, row), row[5], row[6], row[7]) for row in rows
+    )
     symbols = _symbols(sections)
     return Elf(sections, symbols, _relocations(sections, symbols))
 
@@ -117,10 +119,15 @@ def _symbols(sections: tuple[Section, ...]) -> tuple[Symbol, ...]:
     if table is None:
         return ()
     strings = sections[table.link].data
-    return tuple(Symbol(_text(strings, row[0]), row[1], row[3], row[4], row[5]) for row in _SYMBOL.iter_unpack(table.data))
+    return tuple(
+        Symbol(_text(strings, row[0]), row[1], row[3], row[4], row[5]) for row in _SYMBOL.iter_unpack(table.data)
+    )
 
 
 def _relocations(sections: tuple[Section, ...], symbols: tuple[Symbol, ...]) -> tuple[Relocation, ...]:
-    return tuple(Relocation(section.info, offset, symbols[info >> 32])
-                 for section in sections if section.kind == _SHT_REL
-                 for offset, info in _RELOCATION.iter_unpack(section.data))
+    return tuple(
+        Relocation(section.info, offset, symbols[info >> 32])
+        for section in sections
+        if section.kind == _SHT_REL
+        for offset, info in _RELOCATION.iter_unpack(section.data)
+    )

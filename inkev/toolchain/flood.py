@@ -1,7 +1,7 @@
 """A copy out of every flood port but the one a packet entered by, as IR.
 
-On tc clones leave one after another and the packet itself takes the one way that goes on in code. XDP cannot copy: one way must
-be left, or the kernel's broadcast over one interface set.
+On tc clones leave one after another and the packet itself takes the one way that goes on in code. XDP cannot copy: one
+way must be left, or the kernel's broadcast over one interface set.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ class Flood:
         self.labels = labels
 
     def _refuse(self, why: str) -> UserError:
-        return UserError("flood-needs-tc", f"{self.instance} cannot flood here", where=self.instance, why=why,
-                         hint="make its hooks tc-ingress, or wire fewer of its flood ports")
+        return UserError(
+            "flood-needs-tc",
+            f"{self.instance} cannot flood here",
+            where=self.instance,
+            why=why,
+            hint="make its hooks tc-ingress, or wire fewer of its flood ports",
+        )
 
     def write(self, mask: str, in_ports: set[int]) -> None:
         """End the block with the copies.
@@ -49,7 +54,9 @@ class Flood:
     def _is_wanted(self, port: int, mask: str) -> str:
         """Return an i1: the port is chosen, and not where the packet came from (a set is left out by interface)."""
         bit = self.text.let(f"and i32 {mask}, {1 << port if port < 16 else 0}")
-        chosen = self.text.let(f"or i1 {self.text.let(f'icmp eq i32 {mask}, 0')}, {self.text.let(f'icmp ne i32 {bit}, 0')}")
+        chosen = self.text.let(
+            f"or i1 {self.text.let(f'icmp eq i32 {mask}, 0')}, {self.text.let(f'icmp ne i32 {bit}, 0')}"
+        )
         target = self.ways[port]
         if isinstance(target, Out) and target.set:
             return chosen
@@ -60,7 +67,9 @@ class Flood:
         for port in in_ports:
             left = [way for way, target in self.ways.items() if way != port or (isinstance(target, Out) and target.set)]
             if len(left) > 1:
-                raise self._refuse(f"XDP cannot copy a packet, and {len(left)} ways are left for one that entered by port {port}")
+                raise self._refuse(
+                    f"XDP cannot copy a packet, and {len(left)} ways are left for one that entered by port {port}"
+                )
         for port, target in sorted(self.ways.items()):
             wanted, after = self.text.new_label("wanted"), self.text.new_label("after")
             self.text.branch(self._is_wanted(port, mask), wanted, after)
@@ -110,8 +119,9 @@ class Flood:
 
     def _clone_to_set(self, out: Out, after: str) -> None:
         members = self.leaving.lookup("ikv_members", out.number)
-        start, loop, body, copy, following = (self.text.new_label(stem) for stem in
-                                              ("set", "loop", "body", "copy", "following"))
+        start, loop, body, copy, following = (
+            self.text.new_label(stem) for stem in ("set", "loop", "body", "copy", "following")
+        )
         self.text.branch(self.text.let(f"icmp eq ptr {members}, null"), after, start)
         self.text.label(start)
         count = self.text.load("i32", members)

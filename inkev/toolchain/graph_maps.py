@@ -41,11 +41,19 @@ def declare_map(name: str, metadata: Metadata, file: str) -> tuple[str, str]:
     integer = _integer(metadata)
     members = []
     for place, (field, number) in enumerate(zip(_FIELDS, shape, strict=True)):
-        pointer = metadata.add(f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: {_array(metadata, integer, number)}, size: 64)")
-        members.append(metadata.add(f'!DIDerivedType(tag: DW_TAG_member, name: "{field}", file: {file}, line: 1, '
-                                    f"baseType: {pointer}, size: 64, offset: {64 * place})"))
+        pointer = metadata.add(
+            f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: {_array(metadata, integer, number)}, size: 64)"
+        )
+        members.append(
+            metadata.add(
+                f'!DIDerivedType(tag: DW_TAG_member, name: "{field}", file: {file}, line: 1, '
+                f"baseType: {pointer}, size: 64, offset: {64 * place})"
+            )
+        )
     elements = metadata.add("!{" + ", ".join(members) + "}")
-    struct = metadata.add(f"!DICompositeType(tag: DW_TAG_structure_type, file: {file}, line: 1, size: 256, elements: {elements})")
+    struct = metadata.add(
+        f"!DICompositeType(tag: DW_TAG_structure_type, file: {file}, line: 1, size: 256, elements: {elements})"
+    )
     node = _variable(metadata, name, struct, file)
     return f'@{name} = dso_local global [4 x ptr] zeroinitializer, section ".maps", align 8, !dbg {node}', node
 
@@ -53,8 +61,10 @@ def declare_map(name: str, metadata: Metadata, file: str) -> tuple[str, str]:
 def _devices(metadata: Metadata, file: str) -> tuple[str, str]:
     unsigned = metadata.add('!DIBasicType(name: "unsigned int", size: 32, encoding: DW_ATE_unsigned)')
     node = _variable(metadata, DEVICES, _array(metadata, unsigned, HOOKS), file)
-    return (f'@{DEVICES} = dso_local global [{HOOKS} x i32] zeroinitializer, section "{DEVICES_SECTION}", align 4, '
-            f"!dbg {node}"), node
+    return (
+        f'@{DEVICES} = dso_local global [{HOOKS} x i32] zeroinitializer, section "{DEVICES_SECTION}", align 4, '
+        f"!dbg {node}"
+    ), node
 
 
 def _integer(metadata: Metadata) -> str:
@@ -63,10 +73,14 @@ def _integer(metadata: Metadata) -> str:
 
 def _array(metadata: Metadata, element: str, count: int) -> str:
     subrange = metadata.add("!{" + metadata.add(f"!DISubrange(count: {count})") + "}")
-    return metadata.add(f"!DICompositeType(tag: DW_TAG_array_type, baseType: {element}, size: {32 * count}, elements: {subrange})")
+    return metadata.add(
+        f"!DICompositeType(tag: DW_TAG_array_type, baseType: {element}, size: {32 * count}, elements: {subrange})"
+    )
 
 
 def _variable(metadata: Metadata, name: str, kind: str, file: str) -> str:
-    variable = metadata.add(f'distinct !DIGlobalVariable(name: "{name}", scope: !0, file: {file}, line: 1, type: {kind}, '
-                            "isLocal: false, isDefinition: true)")
+    variable = metadata.add(
+        f'distinct !DIGlobalVariable(name: "{name}", scope: !0, file: {file}, line: 1, type: {kind}, '
+        "isLocal: false, isDefinition: true)"
+    )
     return metadata.add(f"!DIGlobalVariableExpression(var: {variable}, expr: !DIExpression())")

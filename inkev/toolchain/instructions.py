@@ -73,15 +73,20 @@ def helper_numbers(code: bytes) -> set[int]:
 
 def jump_targets(instructions: list[Instruction]) -> set[int]:
     """Return the places that something jumps to."""
-    return {one.place + 1 + (one.immediate if one.opcode == 0x06 else one.offset) for one in instructions if one.is_jump}
+    return {
+        one.place + 1 + (one.immediate if one.opcode == 0x06 else one.offset) for one in instructions if one.is_jump
+    }
 
 
 def variable_tail_calls(code: bytes) -> list[int]:
     """Return the places of tail calls whose index (r3) is not an immediate set in the same straight run of code."""
     instructions = list(decode(code))
     targets = jump_targets(instructions)
-    return [one.place for number, one in enumerate(instructions)
-            if one.is_helper_call and one.immediate == TAIL_CALL and not _is_constant(instructions, number, targets)]
+    return [
+        one.place
+        for number, one in enumerate(instructions)
+        if one.is_helper_call and one.immediate == TAIL_CALL and not _is_constant(instructions, number, targets)
+    ]
 
 
 def _is_constant(instructions: list[Instruction], number: int, targets: set[int]) -> bool:

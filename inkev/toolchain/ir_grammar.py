@@ -1,7 +1,7 @@
 """LLVM IR as text, read: just as much grammar as joining needs, one line at a time.
 
-Bodies are never renamed by text; only the tails of global-definition lines, function headers, and two known patterns of inline
-assembly are rewritten, and LLVM parses and verifies the result.
+Bodies are never renamed by text; only the tails of global-definition lines, function headers, and two known patterns of
+inline assembly are rewritten, and LLVM parses and verifies the result.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ _DEFINE = re.compile(rf"^define [^@]*{_NAME}\(")
 _SECTION = re.compile(r', section "([^"]*)"')
 _FUNCTION_SECTION = re.compile(r' section "([^"]*)"')
 _HEAD = re.compile(r"^(.*?\b(?:global|constant) )")
-_TAIL = re.compile(r'((?:, section "[^"]*")?)((?:, comdat(?:\([^)]*\))?)?(?:, align \d+)?(?:, ![\w.]+ !\d+)*(?: #\d+)?)$')
+_TAIL = re.compile(
+    r'((?:, section "[^"]*")?)((?:, comdat(?:\([^)]*\))?)?(?:, align \d+)?(?:, ![\w.]+ !\d+)*(?: #\d+)?)$'
+)
 _ALIAS = re.compile(rf"^{_NAME} = [^\"]*?\b(alias|ifunc) ")
 _DBG = re.compile(r", !dbg !\d+")
 
 _ASM_LOAD = re.compile(
     r'^(\s*)(%[\w.]+) = (?:tail )?call (\w+) asm sideeffect "\$0 = \*\((u8|u16|u32|u64) \*\)\(\$1 \+ \$2\)", "=r,r,i"'
-    r"\((?:\w+ )*?ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$")
+    r"\((?:\w+ )*?ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$"
+)
 _ASM_TAIL_CALL = re.compile(
     r'^(\s*)(?:tail )?call void asm sideeffect "r1 = \$0\\0A\\09r2 = \$1\\0A\\09r3 = \$2\\0A\\09call 12", "[^"]*"'
-    r"\(ptr (?:\w+ )*([%@][\w.]+), ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$")
+    r"\(ptr (?:\w+ )*([%@][\w.]+), ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$"
+)
 _HARMLESS_ASM = re.compile(r' asm (?:sideeffect )?"", ')
 _OWN_TAIL_CALL = "inttoptr (i64 12 to ptr)("
 
@@ -50,8 +54,11 @@ def read_globals(ir: str) -> dict[str, GlobalLine]:
             section = _SECTION.search(line)
             head = _HEAD.match(match[2])
             found[match[1].strip('"')] = GlobalLine(
-                section=section[1] if section else "", constant=bool(head and head[1].endswith("constant ")),
-                zero=_initial(match[2]).endswith(("zeroinitializer", " 0", " null", " false")), text=match[2])
+                section=section[1] if section else "",
+                constant=bool(head and head[1].endswith("constant ")),
+                zero=_initial(match[2]).endswith(("zeroinitializer", " 0", " null", " false")),
+                text=match[2],
+            )
     return found
 
 
@@ -100,8 +107,10 @@ def replace_assembly(ir: str) -> str:
         if " asm " in line and (match := _ASM_LOAD.match(line)):
             lines += _context_load(match, number)
         elif " asm " in line and (match := _ASM_TAIL_CALL.match(line)):
-            lines.append(f"{match[1]}%ikv.asm.{number} = call i64 inttoptr (i64 12 to ptr)"
-                         f"(ptr {match[2]}, ptr {match[3]}, i64 {match[4]}){_location(match[5])}")
+            lines.append(
+                f"{match[1]}%ikv.asm.{number} = call i64 inttoptr (i64 12 to ptr)"
+                f"(ptr {match[2]}, ptr {match[3]}, i64 {match[4]}){_location(match[5])}"
+            )
         else:
             lines.append(line)
     return "\n".join(lines)
@@ -118,8 +127,10 @@ def _context_load(match: re.Match[str], number: int) -> list[str]:
     place = f"%ikv.asm.{number}"
     direct = wanted == bits and kind != "ptr"
     loaded = result if direct else f"{place}.l"
-    lines = [f"{blank}{place}.p = getelementptr i8, ptr {base}, i64 {offset}{where}",
-             f"{blank}{loaded} = load volatile i{bits}, ptr {place}.p, align {bits // 8}{where}"]
+    lines = [
+        f"{blank}{place}.p = getelementptr i8, ptr {base}, i64 {offset}{where}",
+        f"{blank}{loaded} = load volatile i{bits}, ptr {place}.p, align {bits // 8}{where}",
+    ]
     if direct:
         return lines
     wide = result if kind != "ptr" else f"{place}.z"

@@ -70,8 +70,13 @@ class Isolation:
         return self.result
 
     def _refuse(self, code: str, why: str, hint: str = "") -> UserError:
-        return UserError(code, f"cannot link {self.member.instance} ({self.member.program})",
-                         where=self.member.program, why=why, hint=hint)
+        return UserError(
+            code,
+            f"cannot link {self.member.instance} ({self.member.program})",
+            where=self.member.program,
+            why=why,
+            hint=hint,
+        )
 
     def _accept(self, ir: str) -> str:
         for why in ir_grammar.refusals(ir):
@@ -118,7 +123,9 @@ class Isolation:
             self._drop(value, line)
             return
         if line.section == LEGACY_MAPS:
-            raise self._refuse("legacy-map", f"{name} is defined in section maps", "define it in .maps, as libbpf 1.0 wants")
+            raise self._refuse(
+                "legacy-map", f"{name} is defined in section maps", "define it in .maps, as libbpf 1.0 wants"
+            )
         if value.linkage == llvm.Linkage.private:
             self._check_private(value, line)
             return
@@ -169,11 +176,13 @@ class Isolation:
         functions = [value for value in self.module.functions if not value.is_declaration]
         if self.member.entry not in {value.name for value in functions}:
             known = ", ".join(sorted(name for name, section in self.sections.items() if section)) or "none"
-            raise self._refuse("no-such-entry", f"{self.member.entry} is not a function of {self.member.program}",
-                               f"entries that it has: {known}")
-        own = {f for f in ir_grammar.functions_with_tail_calls(self.ir)}
+            raise self._refuse(
+                "no-such-entry",
+                f"{self.member.entry} is not a function of {self.member.program}",
+                f"entries that it has: {known}",
+            )
         for value in functions:
-            self._name_function(value, bool(own))
+            self._name_function(value, self.result.tail_calls)
 
     def _name_function(self, value: llvm.ValueRef, own_tail_calls: bool) -> None:
         name = value.name
@@ -183,7 +192,7 @@ class Isolation:
         value.name = f"{self.token}_{self.number}_{name}"
         is_program = bool(self.sections[name])
         if value.linkage == llvm.Linkage.external and not is_program and value.visibility.name != "hidden":
-            # BTF says that it is global, so the verifier checks it for any caller: LLVM must not learn from the real ones.
+            # BTF says that it is global, so the verifier checks it for any caller: LLVM must not learn from real ones.
             self.outer.add(value.name)
         value.linkage = llvm.Linkage.internal
 
@@ -215,10 +224,15 @@ class Isolation:
         headers = self.result.is_subprogram or any(self.sections.get(name) for name in self.sections)
         if not (self.data or self.initials or self.sizes or headers):
             return
-        widths = {value.name: self.machine.target_data.get_abi_size(value.global_value_type)
-                  for value in self.module.global_variables if value.name in self.initials}
-        lines = [self._edit_line(line, widths) if line.startswith(("@", "define ")) else line
-                 for line in str(self.module).splitlines()]
+        widths = {
+            value.name: self.machine.target_data.get_abi_size(value.global_value_type)
+            for value in self.module.global_variables
+            if value.name in self.initials
+        }
+        lines = [
+            self._edit_line(line, widths) if line.startswith(("@", "define ")) else line
+            for line in str(self.module).splitlines()
+        ]
         text = "\n".join(lines)
         for symbol, entries in self.sizes.items():
             text = self._resize(text, symbol, entries)
@@ -231,7 +245,9 @@ class Isolation:
         name = ir_grammar.defined_name(line)
         if name in self.initials:
             if len(self.initials[name]) > widths[name]:
-                raise self._refuse("rodata-too-long", f"{name} has {widths[name]} bytes, {len(self.initials[name])} are given")
+                raise self._refuse(
+                    "rodata-too-long", f"{name} has {widths[name]} bytes, {len(self.initials[name])} are given"
+                )
             line = ir_grammar.set_initial(line, self.initials[name], widths[name])
         return ir_grammar.place_in_section(line, self.data[name]) if name in self.data else line
 
@@ -244,8 +260,9 @@ class Isolation:
     def _list_sections(self) -> None:
         alive = {value.name for value in self.module.global_variables}
         for section in sorted({section for name, section in self.data.items() if name in alive}):
-            self.result.maps.append(LinkedMap(symbol=section, instance=self.member.instance,
-                                              name=section.removesuffix(f".{self.token}")))
+            self.result.maps.append(
+                LinkedMap(symbol=section, instance=self.member.instance, name=section.removesuffix(f".{self.token}"))
+            )
 
 
 def isolate(member: Member, token: str, number: int, machine: llvm.TargetMachine) -> Isolated:

@@ -40,10 +40,13 @@ class Joining:
             UserError: the request cannot be linked.
         """
         parts = self._isolate()
-        license_name = join_licenses(part.license or _implied(member)
-                                     for part, member in zip(parts, self.request.members, strict=True))
-        callees = [walk.Callee(member, part.entry, part.tail_calls)
-                   for member, part in zip(self.request.members, parts, strict=True)]
+        license_name = join_licenses(
+            part.license or _implied(member) for part, member in zip(parts, self.request.members, strict=True)
+        )
+        callees = [
+            walk.Callee(member, part.entry, part.tail_calls)
+            for member, part in zip(self.request.members, parts, strict=True)
+        ]
         layout = str(self.machine.target_data)
         text, used = walk.write_walk(self.request, callees, license_name, self._definitions(parts), layout)
         whole = llvm.parse_assembly(text)
@@ -56,17 +59,22 @@ class Joining:
         return self.machine.emit_object(whole), self._maps(whole, parts), license_name
 
     def _isolate(self) -> list[Isolated]:
-        tokens = {name: f"i{place}" for place, name in
-                  enumerate(dict.fromkeys(member.instance for member in self.request.members))}
-        return [isolate(member, tokens[member.instance], number, self.machine)
-                for number, member in enumerate(self.request.members)]
+        tokens = {
+            name: f"i{place}"
+            for place, name in enumerate(dict.fromkeys(member.instance for member in self.request.members))
+        }
+        return [
+            isolate(member, tokens[member.instance], number, self.machine)
+            for number, member in enumerate(self.request.members)
+        ]
 
     def _definitions(self, parts: list[Isolated]) -> list[str]:
         lines = [line for part in parts for line in part.constants]
         for number, member in enumerate(self.request.members):
             sets = walk.set_ports(self.request.segment, member.instance)
-            fields = ", ".join(f"i32 {value}" for value in (member.counters, member.reasons, member.metrics, sets))
-            lines.append(f"@ikv_self_{number} = constant {{ i32, i32, i32, i32, i64 }} {{ {fields}, i64 {member.seed} }}, align 8")
+            numbers = (member.counters, member.reasons, member.metrics, sets)
+            fields = ", ".join([*(f"i32 {value}" for value in numbers), f"i64 {member.seed}"])
+            lines.append(f"@ikv_self_{number} = constant {{ i32, i32, i32, i32, i64 }} {{ {fields} }}, align 8")
         return lines
 
     def _settle(self, whole: llvm.ModuleRef, parts: list[Isolated], used: set[str]) -> None:
@@ -87,9 +95,17 @@ class Joining:
 
     def _check_resolved(self, whole: llvm.ModuleRef) -> None:
         for value in whole.functions:
-            if value.is_declaration and not value.name.startswith("llvm.") and f'section "{_KFUNC_SECTION}"' not in str(value):
-                raise UserError("unresolved-symbol", f"cannot link segment {self.request.segment.key}",
-                                why=f"nothing defines {value.name}", hint="define it in the program or make it static inline")
+            if (
+                value.is_declaration
+                and not value.name.startswith("llvm.")
+                and f'section "{_KFUNC_SECTION}"' not in str(value)
+            ):
+                raise UserError(
+                    "unresolved-symbol",
+                    f"cannot link segment {self.request.segment.key}",
+                    why=f"nothing defines {value.name}",
+                    hint="define it in the program or make it static inline",
+                )
 
     def _maps(self, whole: llvm.ModuleRef, parts: list[Isolated]) -> tuple[LinkedMap, ...]:
         found: dict[str, LinkedMap] = {}
@@ -122,18 +138,29 @@ def join(request: LinkRequest, digest: str, rung_name: str) -> LinkedObject:
     try:
         elf, maps, license_name = Joining(request, rung, pipeline.machine(rung.cpu)).run()
     except RuntimeError as error:  # how llvmlite reports what LLVM does not accept
-        raise UserError("cannot-be-linked", f"cannot link segment {request.segment.key}", why=str(error).strip()) from error
-    return LinkedObject(digest=digest, elf=elf, maps=maps, license=license_name, pipeline=rung_name,
-                        link_ms=(time.perf_counter() - started) * 1e3, warnings=_warnings(elf, request))
+        raise UserError(
+            "cannot-be-linked", f"cannot link segment {request.segment.key}", why=str(error).strip()
+        ) from error
+    return LinkedObject(
+        digest=digest,
+        elf=elf,
+        maps=maps,
+        license=license_name,
+        pipeline=rung_name,
+        link_ms=(time.perf_counter() - started) * 1e3,
+        warnings=_warnings(elf, request),
+    )
 
 
 def _warnings(elf: bytes, request: LinkRequest) -> tuple[str, ...]:
-    found = []
     program = read_elf(elf).find_section(request.segment.program_type)
-    for place in variable_tail_calls(program.data if program else b""):
-        found.append(f"tail call at instruction {place} has a variable index: about 12 ns dearer")
-    found += [f"{member.instance} stores a BTF type id, which linking renumbers" for member in request.members
-              if member.dialect != "inkev" and b"llvm.btf_type_id" in member.bitcode]
-    return tuple(found)
-
-
+    dear = [
+        f"the tail call at instruction {place} has a variable index: about 12 ns dearer"
+        for place in variable_tail_calls(program.data if program else b"")
+    ]
+    renumbered = [
+        f"{member.instance} stores a BTF type id, which linking renumbers"
+        for member in request.members
+        if member.dialect != "inkev" and b"llvm.btf_type_id" in member.bitcode
+    ]
+    return (*dear, *renumbered)

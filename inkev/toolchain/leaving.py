@@ -41,14 +41,16 @@ class Leaving:
     def _tail_call(self, slot: Slot) -> None:
         """Jump to a slot by a constant index, which the kernel's JIT turns into a direct jump.
 
-        LLVM merges two such calls into one with a variable index, 12 ns dearer; `nomerge` and an empty assembly that names the
-        slot keep them apart. The emitted object is checked for it.
+        LLVM merges two such calls into one with a variable index, 12 ns dearer; `nomerge` and an empty assembly that
+        names the slot keep them apart. The emitted object is checked for it.
         """
         self.context.save(slot.port)
         apart = f'call void asm sideeffect "", "i,~{{memory}}"(i32 {slot.number})'
         self.text.do(apart)
         slots = self.text.name("ikv_slots")
-        self.text.helper(abi.HELPER_TAIL_CALL, "i64", f"ptr {CTX}", f"ptr {slots}", f"i64 {slot.number}", suffix=NO_MERGE)
+        self.text.helper(
+            abi.HELPER_TAIL_CALL, "i64", f"ptr {CTX}", f"ptr {slots}", f"i64 {slot.number}", suffix=NO_MERGE
+        )
         self.text.do(apart)
         self.context.set_valid(0)
         self.lose(abi.GRAPH_HOP_LIMIT if self.segment.cyclic else abi.GRAPH_MISSED_TAIL_CALL)
@@ -94,8 +96,9 @@ class Leaving:
         stranger, member = self.text.new_label("stranger"), self.text.new_label("member")
         if self.side is abi.XDP:
             bcast = self.text.name(f"ikv_bcast{out.number}")
-            result = self.text.helper(abi.HELPER_REDIRECT_MAP, "i64", f"ptr {bcast}", f"i32 {ifindex}",
-                                      f"i64 {self.side.dropping}")
+            result = self.text.helper(
+                abi.HELPER_REDIRECT_MAP, "i64", f"ptr {bcast}", f"i32 {ifindex}", f"i64 {self.side.dropping}"
+            )
             code = self.text.let(f"trunc i64 {result} to i32")
             self.text.branch(self.text.let(f"icmp eq i32 {code}, {abi.XDP_REDIRECT}"), member, stranger)
             self.text.label(member)

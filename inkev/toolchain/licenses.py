@@ -1,6 +1,7 @@
 """The licence that a joined program may claim.
 
-The kernel offers GPL-only helpers to a program whose licence string says GPL: inkev never says so for a member that did not.
+The kernel offers GPL-only helpers to a program whose licence string says GPL: inkev never says so for a member that did
+not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ LIBRARY = "Dual BSD/GPL"
 
 
 def join_licenses(members: Iterable[str]) -> str:
-    """Return the joined program's licence: one that all members claim to the kernel, else the first that the kernel does not take as GPL."""
+    """Return the joined program's licence: GPL only where the kernel takes every member's as such."""
     claimed = sorted(set(members))
     for text in claimed:
         if text not in KERNEL_GPL:

@@ -72,7 +72,9 @@ def _resized(nodes: DebugNodes, kind: int, entries: int) -> int:
     members = nodes.items(elements)
     for place, member in enumerate(members):
         if 'name: "max_entries"' in nodes.text(member):
-            members[place] = nodes.copy(member, "baseType", _pointer(nodes, nodes.reference(member, "baseType"), entries))
+            members[place] = nodes.copy(
+                member, "baseType", _pointer(nodes, nodes.reference(member, "baseType"), entries)
+            )
             break
     else:
         raise LookupError("max_entries")

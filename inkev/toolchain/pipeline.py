@@ -24,8 +24,21 @@ LADDER = {"light-v3": Rung("v3", False), "full-v3": Rung("v3", True), "light-v2"
 
 # SROA dissolves struct ikv_packet once the entries are inlined; jump threading joins a verdict's constant to its exit;
 # value numbering removes the bounds checks and context reads that a neighbour already did.
-_LIGHT = ("sroa", "instruction_combine", "simplify_cfg", "sccp", "jump_threading", "new_gvn", "instruction_combine",
-          "simplify_cfg", "jump_threading", "dead_store_elimination", "aggressive_dce", "simplify_cfg", "instruction_combine")
+_LIGHT = (
+    "sroa",
+    "instruction_combine",
+    "simplify_cfg",
+    "sccp",
+    "jump_threading",
+    "new_gvn",
+    "instruction_combine",
+    "simplify_cfg",
+    "jump_threading",
+    "dead_store_elimination",
+    "aggressive_dce",
+    "simplify_cfg",
+    "instruction_combine",
+)
 
 
 def machine(cpu: str = "v3") -> llvm.TargetMachine:

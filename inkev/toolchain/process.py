@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 _DIAGNOSTIC_BYTES = 4000
 
 
-class WorkerDied(Exception):  # noqa: N818 - a fact about a process, told to the user as an error by the caller
+class WorkerDied(Exception):
     """The worker is gone; the text says how, with what LLVM said last."""
 
 
@@ -50,8 +50,15 @@ class Worker:
         self._stop()
         self._diagnostics = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "inkev.toolchain.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._diagnostics, close_fds=True, start_new_session=True, cwd="/", env=_environment())
+            [sys.executable, "-P", "-m", "inkev.toolchain.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._diagnostics,
+            close_fds=True,
+            start_new_session=True,
+            cwd="/",
+            env=_environment(),
+        )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -89,7 +96,7 @@ class Worker:
         rest = memoryview(raw)
         while rest:
             self._wait([], [process.stdin.fileno()], deadline)
-            rest = rest[os.write(process.stdin.fileno(), rest[:_CHUNK]):]
+            rest = rest[os.write(process.stdin.fileno(), rest[:_CHUNK]) :]
 
     def _receive(self, process: subprocess.Popen[bytes], count: int, deadline: float) -> bytes:
         assert process.stdout is not None
@@ -118,7 +125,9 @@ class Worker:
             self._diagnostics.seek(0)
             said = self._diagnostics.read(_DIAGNOSTIC_BYTES).decode(errors="replace").strip()
         self._stop()
-        return "\n".join(part for part in (how if how.startswith("it ") else f"the linker ended with {ending}", said) if part)
+        return "\n".join(
+            part for part in (how if how.startswith("it ") else f"the linker ended with {ending}", said) if part
+        )
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -145,6 +154,10 @@ def _environment() -> dict[str, str]:
 
 def _death(order: Order, died: WorkerDied) -> UserError:
     names = ", ".join(dict.fromkeys(member.instance for member in order.request.members))
-    return UserError("linker-died", f"LLVM gave up on segment {order.request.segment.key} ({names})",
-                     where=order.request.segment.key, why=str(died),
-                     hint="link fewer of them together with a stitch point between, or rebuild the packages")
+    return UserError(
+        "linker-died",
+        f"LLVM gave up on segment {order.request.segment.key} ({names})",
+        where=order.request.segment.key,
+        why=str(died),
+        hint="link fewer of them together with a stitch point between, or rebuild the packages",
+    )

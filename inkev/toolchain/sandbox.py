@@ -1,7 +1,7 @@
 """What the worker gives up before it looks at anybody's bitcode: identity, memory without end, and system calls.
 
-After `confine` the process can compute, allocate, read and write what it has open, and end; nothing else. Whatever is not
-listed fails with EPERM.
+After `confine` the process can compute, allocate, read and write what it has open, and end; nothing else. Whatever is
+not listed fails with EPERM.
 """
 
 from __future__ import annotations
@@ -37,18 +37,80 @@ _OFFSET_ARCHITECTURE = 4
 _X32_BIT = 0x40000000
 
 _MACHINES: Final[dict[str, tuple[int, dict[str, int]]]] = {
-    "x86_64": (0xC000003E, {
-        "read": 0, "write": 1, "close": 3, "fstat": 5, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12,
-        "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "madvise": 28, "mremap": 25, "getpid": 39, "gettid": 186,
-        "tgkill": 234, "exit": 60, "exit_group": 231, "futex": 202, "clock_gettime": 228, "getrusage": 98,
-        "getrandom": 318, "sched_yield": 24, "sigaltstack": 131, "prlimit64": 302, "sched_getaffinity": 204, "readv": 19,
-        "writev": 20, "sysinfo": 99, "rseq": 334, "restart_syscall": 219}),
-    "aarch64": (0xC00000B7, {
-        "read": 63, "write": 64, "close": 57, "fstat": 80, "lseek": 62, "mmap": 222, "mprotect": 226, "munmap": 215, "brk": 214,
-        "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "madvise": 233, "mremap": 216, "getpid": 172,
-        "gettid": 178, "tgkill": 131, "exit": 93, "exit_group": 94, "futex": 98, "clock_gettime": 113, "getrusage": 165,
-        "getrandom": 278, "sched_yield": 124, "sigaltstack": 132, "prlimit64": 261, "sched_getaffinity": 123, "readv": 65,
-        "writev": 66, "sysinfo": 179, "rseq": 293, "restart_syscall": 128}),
+    "x86_64": (
+        0xC000003E,
+        {
+            "read": 0,
+            "write": 1,
+            "close": 3,
+            "fstat": 5,
+            "lseek": 8,
+            "mmap": 9,
+            "mprotect": 10,
+            "munmap": 11,
+            "brk": 12,
+            "rt_sigaction": 13,
+            "rt_sigprocmask": 14,
+            "rt_sigreturn": 15,
+            "madvise": 28,
+            "mremap": 25,
+            "getpid": 39,
+            "gettid": 186,
+            "tgkill": 234,
+            "exit": 60,
+            "exit_group": 231,
+            "futex": 202,
+            "clock_gettime": 228,
+            "getrusage": 98,
+            "getrandom": 318,
+            "sched_yield": 24,
+            "sigaltstack": 131,
+            "prlimit64": 302,
+            "sched_getaffinity": 204,
+            "readv": 19,
+            "writev": 20,
+            "sysinfo": 99,
+            "rseq": 334,
+            "restart_syscall": 219,
+        },
+    ),
+    "aarch64": (
+        0xC00000B7,
+        {
+            "read": 63,
+            "write": 64,
+            "close": 57,
+            "fstat": 80,
+            "lseek": 62,
+            "mmap": 222,
+            "mprotect": 226,
+            "munmap": 215,
+            "brk": 214,
+            "rt_sigaction": 134,
+            "rt_sigprocmask": 135,
+            "rt_sigreturn": 139,
+            "madvise": 233,
+            "mremap": 216,
+            "getpid": 172,
+            "gettid": 178,
+            "tgkill": 131,
+            "exit": 93,
+            "exit_group": 94,
+            "futex": 98,
+            "clock_gettime": 113,
+            "getrusage": 165,
+            "getrandom": 278,
+            "sched_yield": 124,
+            "sigaltstack": 132,
+            "prlimit64": 261,
+            "sched_getaffinity": 123,
+            "readv": 65,
+            "writev": 66,
+            "sysinfo": 179,
+            "rseq": 293,
+            "restart_syscall": 128,
+        },
+    ),
 }
 _RESTART_BLOCKED = frozenset({"prlimit64"})
 """Listed for their numbers only; nothing needs them once the limits are set."""
@@ -76,8 +138,12 @@ def confine() -> None:
 
 
 def _limit() -> None:
-    for kind, value in ((resource.RLIMIT_AS, LINK_MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_SECONDS),
-                        (resource.RLIMIT_NOFILE, _OPEN_FILES), (resource.RLIMIT_CORE, 0)):
+    for kind, value in (
+        (resource.RLIMIT_AS, LINK_MEMORY_BYTES),
+        (resource.RLIMIT_CPU, _CPU_SECONDS),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
         resource.setrlimit(kind, (value, value))
 
 
@@ -100,9 +166,13 @@ def filter_code() -> bytes:
     architecture, calls = _MACHINES[platform.machine()]
     allowed = sorted({number for name, number in calls.items() if name not in _RESTART_BLOCKED})
     refused = _statement(_RETURN, _RET_ERRNO | errno.EPERM)
-    lines = [_statement(_LOAD_WORD, _OFFSET_ARCHITECTURE), _jump(_JUMP_EQUAL, architecture, 1, 0),
-             _statement(_RETURN, _RET_KILL), _statement(_LOAD_WORD, _OFFSET_NUMBER),
-             _jump(_JUMP_GREATER_EQUAL, _X32_BIT, len(allowed), 0)]
+    lines = [
+        _statement(_LOAD_WORD, _OFFSET_ARCHITECTURE),
+        _jump(_JUMP_EQUAL, architecture, 1, 0),
+        _statement(_RETURN, _RET_KILL),
+        _statement(_LOAD_WORD, _OFFSET_NUMBER),
+        _jump(_JUMP_GREATER_EQUAL, _X32_BIT, len(allowed), 0),
+    ]
     lines += [_jump(_JUMP_EQUAL, number, len(allowed) - place, 0) for place, number in enumerate(allowed)]
     return b"".join([*lines, refused, _statement(_RETURN, _RET_ALLOW)])
 

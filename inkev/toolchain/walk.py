@@ -98,8 +98,11 @@ class Walk:
         for number, callee in enumerate(self.callees):
             if callee.member.instance == step.instance and program in {"", callee.member.program}:
                 return number
-        raise UserError("no-such-member", f"{step.instance} is not in segment {self.segment.key}",
-                        why=f"an edge leads to its port {step.port}")
+        raise UserError(
+            "no-such-member",
+            f"{step.instance} is not in segment {self.segment.key}",
+            why=f"an edge leads to its port {step.port}",
+        )
 
     def _visit(self, number: int) -> None:
         callee = self.callees[number]
@@ -136,8 +139,13 @@ class Walk:
         return self.text.let(f"phi i32 {', '.join([*arms, f'[ {0xFFFF0000 - (1 << 32)}, %{other} ]'])}")
 
     def _known_codes(self, member: Member) -> list[int]:
-        return sorted(self.side.continuing | self.side.foreign_drops | self.side.foreign_transmits
-                      | {self.side.redirecting} | set(member.codes))
+        return sorted(
+            self.side.continuing
+            | self.side.foreign_drops
+            | self.side.foreign_transmits
+            | {self.side.redirecting}
+            | set(member.codes)
+        )
 
     def _meaning(self, member: Member, code: int) -> int:
         word = member.codes.get(code, "")
@@ -207,15 +215,25 @@ class Walk:
 
     def _write_other(self, number: int, callee: Callee, verdict: str, ports: dict[int, str]) -> None:
         text = self.text
-        labels = {kind: f"{word}.{number}" for word, kind in (
-            ("drop", abi.VERDICT_DROP), ("unwired", abi.VERDICT_FORWARD), ("punt", abi.VERDICT_PUNT),
-            ("flood", abi.VERDICT_FLOOD))}
+        labels = {
+            kind: f"{word}.{number}"
+            for word, kind in (
+                ("drop", abi.VERDICT_DROP),
+                ("unwired", abi.VERDICT_FORWARD),
+                ("punt", abi.VERDICT_PUNT),
+                ("flood", abi.VERDICT_FLOOD),
+            )
+        }
         text.label(f"other.{number}")
         text.switch("i32", text.let(f"lshr i32 {verdict}, 16"), f"bad.{number}", labels)
         text.label(f"drop.{number}")
         self._count_drop(callee.member, verdict)
         text.returns(self.side.dropping)
-        for word, reason in (("unwired", abi.GRAPH_UNWIRED), ("punt", abi.GRAPH_NO_CONTROL), ("bad", abi.GRAPH_BAD_VERDICT)):
+        for word, reason in (
+            ("unwired", abi.GRAPH_UNWIRED),
+            ("punt", abi.GRAPH_NO_CONTROL),
+            ("bad", abi.GRAPH_BAD_VERDICT),
+        ):
             text.label(f"{word}.{number}")
             self.leaving.lose(reason)
         text.label(f"flood.{number}")
@@ -244,8 +262,9 @@ def set_ports(segment: Segment, instance: str) -> int:
     return bits
 
 
-def write_walk(request: LinkRequest, callees: list[Callee], license_name: str, definitions: list[str],
-               data_layout: str) -> tuple[str, set[str]]:
+def write_walk(
+    request: LinkRequest, callees: list[Callee], license_name: str, definitions: list[str], data_layout: str
+) -> tuple[str, set[str]]:
     """Return the walk's module as IR, and the names of the graph's maps that it uses.
 
     Raises:
@@ -257,16 +276,28 @@ def write_walk(request: LinkRequest, callees: list[Callee], license_name: str, d
     _describe(metadata, walk.side)
     used = sorted(walk.text.uses)
     declared = [declare_map(name, metadata, file) for name in used]
-    metadata.put(0, 'distinct !DICompileUnit(language: DW_LANG_C11, file: !1, producer: "inkev", isOptimized: true, '
-                    f"emissionKind: FullDebug, globals: !{_list(metadata, [node for _, node in declared])})")
+    metadata.put(
+        0,
+        'distinct !DICompileUnit(language: DW_LANG_C11, file: !1, producer: "inkev", isOptimized: true, '
+        f"emissionKind: FullDebug, globals: !{_list(metadata, [node for _, node in declared])})",
+    )
     raw = license_name.encode() + bytes(1)
-    lines = [f'target datalayout = "{data_layout}"', 'target triple = "bpf"',
-             f'@ikv_license = dso_local global [{len(raw)} x i8] c"{license_name}\\00", section "license", align 1',
-             *definitions, *(line for line, _ in declared),
-             *(f"declare i32 @{callee.symbol}(ptr)" for callee in callees),
-             f'define dso_local i32 @{NAME}(ptr {CTX}) #0 section "{walk.side.name}" !dbg !4 {{', *walk.text.lines, "}",
-             "attributes #0 = { nounwind }", "attributes #1 = { nomerge }",
-             "!llvm.dbg.cu = !{!0}", "!llvm.module.flags = !{!2, !3}", *metadata.lines()]
+    lines = [
+        f'target datalayout = "{data_layout}"',
+        'target triple = "bpf"',
+        f'@ikv_license = dso_local global [{len(raw)} x i8] c"{license_name}\\00", section "license", align 1',
+        *definitions,
+        *(line for line, _ in declared),
+        *(f"declare i32 @{callee.symbol}(ptr)" for callee in callees),
+        f'define dso_local i32 @{NAME}(ptr {CTX}) #0 section "{walk.side.name}" !dbg !4 {{',
+        *walk.text.lines,
+        "}",
+        "attributes #0 = { nounwind }",
+        "attributes #1 = { nomerge }",
+        "!llvm.dbg.cu = !{!0}",
+        "!llvm.module.flags = !{!2, !3}",
+        *metadata.lines(),
+    ]
     return "\n".join(lines), walk.text.uses
 
 
@@ -280,8 +311,11 @@ def _describe(metadata: Metadata, side: abi.Side) -> None:
     metadata.put(1, '!DIFile(filename: "segment", directory: "inkev")')
     metadata.put(2, '!{i32 2, !"Debug Info Version", i32 3}')
     metadata.put(3, '!{i32 7, !"Dwarf Version", i32 5}')
-    metadata.put(4, f'distinct !DISubprogram(name: "{NAME}", scope: !1, file: !1, line: 1, type: !5, unit: !0, '
-                    "spFlags: DISPFlagDefinition | DISPFlagOptimized, retainedNodes: !10)")
+    metadata.put(
+        4,
+        f'distinct !DISubprogram(name: "{NAME}", scope: !1, file: !1, line: 1, type: !5, unit: !0, '
+        "spFlags: DISPFlagDefinition | DISPFlagOptimized, retainedNodes: !10)",
+    )
     metadata.put(5, "!DISubroutineType(types: !6)")
     metadata.put(6, "!{!7, !8}")
     metadata.put(7, '!DIBasicType(name: "int", size: 32, encoding: DW_ATE_signed)')
@@ -289,5 +323,9 @@ def _describe(metadata: Metadata, side: abi.Side) -> None:
     metadata.put(9, "!DILocation(line: 1, scope: !4)")
     metadata.put(10, "!{!11}")
     metadata.put(11, '!DILocalVariable(name: "ctx", arg: 1, scope: !4, file: !1, line: 1, type: !8)')
-    metadata.put(12, f'!DICompositeType(tag: DW_TAG_structure_type, name: "{side.context}", file: !1, flags: DIFlagFwdDecl)')
+    metadata.put(
+        12, f'!DICompositeType(tag: DW_TAG_structure_type, name: "{side.context}", file: !1, flags: DIFlagFwdDecl)'
+    )
+
+
 __all__ = ["NAME", "Callee", "set_ports", "write_walk"]
