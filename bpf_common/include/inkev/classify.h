@@ -125,32 +125,29 @@ IKV_INLINE int ikv_class_same_interface(const struct ikv_class_arena *arena, __u
 	return rule && rule->ifindex == ifindex;
 }
 
-/* Every range of a rule is (first, how many more), so that one unsigned comparison tells. */
-IKV_INLINE int ikv_class_in_range(__u64 ports, __u64 range, __u32 shift)
-{
-	__u32 off = (__u16)((ports >> shift) - (range >> shift));
+#define IKV_CLASS_LANES 0x0000ffff0000ffffULL
+#define IKV_CLASS_GUARDS 0x0001000000010000ULL
 
-	return off <= (__u32)(__u16)(range >> (shift + 16));
+/*
+ * 0 where ports, protocol, flags and port of entry match. No branches: which part of a rule fails is as good as random,
+ * and a wrong guess costs more than the arithmetic. Each port is a lane of 32 bits, a range is (first, how many more),
+ * and the guard bit above a lane is borrowed from where the port is outside.
+ *
+ * `rule`: ports, then rest and its mask.
+ */
+IKV_INLINE __u64 ikv_class_rest_differs(const struct ikv_class_key *key, const __u64 *rule)
+{
+	__u64 range = rule[0], rest = rule[1];
+	__u64 off = ((key->ports | IKV_CLASS_GUARDS) - (range & IKV_CLASS_LANES)) & IKV_CLASS_LANES;
+	__u64 inside = ((range >> 16 & IKV_CLASS_LANES) | IKV_CLASS_GUARDS) - off;
+
+	return (~inside & IKV_CLASS_GUARDS) | ((rest ^ key->rest) & rest >> 32);
 }
 
-/* `rule`: ports, then rest and its mask, then the tail. */
-IKV_INLINE int ikv_class_rest_matches(const struct ikv_class_key *key, const __u64 *rule)
+/* A matching rule may still ask for an interface, which no tree compares. */
+IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena, const struct ikv_class_key *key, __u64 tail)
 {
-	__u64 rest = rule[1];
-
-	if (((__u32)rest ^ key->rest) & (__u32)(rest >> 32))
-		return 0;
-	return ikv_class_in_range(key->ports, rule[0], 32) &&
-	       ikv_class_in_range(key->ports, rule[0], 0);
-}
-
-IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena,
-				 const struct ikv_class_key *key, const __u64 *rule)
-{
-	if (!ikv_class_rest_matches(key, rule))
-		return 0;
-	return IKV_LIKELY(!(rule[2] & IKV_CLASS_INTERFACE)) ||
-	       ikv_class_same_interface(arena, rule[2], key->ifindex);
+	return IKV_LIKELY(!(tail & IKV_CLASS_INTERFACE)) || ikv_class_same_interface(arena, tail, key->ifindex);
 }
 
 /* Rule in an IPv4 leaf: addresses, masks, ports, rest, tail. */
@@ -172,9 +169,9 @@ IKV_INLINE __u64 ikv_class_leaf4(const struct ikv_class_arena *arena,
 		if (i >= count)
 			break;
 		rule = arena->word + (at & arena->mask);
-		if ((addresses ^ rule[0]) & rule[1])
+		if (((addresses ^ rule[0]) & rule[1]) | ikv_class_rest_differs(key, rule + 2))
 			continue;
-		if (ikv_class_accepts(arena, key, rule + 2))
+		if (ikv_class_accepts(arena, key, rule[4]))
 			return rule[4] < found ? rule[4] : found;
 	}
 	return found;
@@ -196,11 +193,10 @@ IKV_INLINE __u64 ikv_class_leaf6(const struct ikv_class_arena *arena,
 		if (i >= count)
 			break;
 		rule = arena->word + (at & arena->mask);
-		if ((src0 ^ rule[0]) & rule[4] || (dst0 ^ rule[2]) & rule[6])
+		if (((src0 ^ rule[0]) & rule[4]) | ((dst0 ^ rule[2]) & rule[6]) | ((src1 ^ rule[1]) & rule[5]) |
+		    ((dst1 ^ rule[3]) & rule[7]) | ikv_class_rest_differs(key, rule + 8))
 			continue;
-		if ((src1 ^ rule[1]) & rule[5] || (dst1 ^ rule[3]) & rule[7])
-			continue;
-		if (ikv_class_accepts(arena, key, rule + 8))
+		if (ikv_class_accepts(arena, key, rule[10]))
 			return rule[10] < found ? rule[10] : found;
 	}
 	return found;
@@ -232,6 +228,8 @@ IKV_INLINE __u64 ikv_class_search(const struct ikv_class_arena *arena,
 	__u64 found = ~0ULL;
 	__u32 root = (arena->word[0] & arena->mask) + key->roots;
 
+	if (!arena->word[0])
+		return found; /* nobody has written rules yet */
 #pragma clang loop unroll(disable)
 	for (__u32 group = 0; group < IKV_CLASS_GROUPS; group++) {
 		__u64 node = ikv_class_descend(arena, key,

@@ -46,6 +46,13 @@ IKV_INLINE __u32 ikv_length(struct ikv_packet *pkt)
 	return pkt->ctx->len;
 }
 
+/* True where the packet has `bytes` from `header` on, which starts `offset` bytes into it; paged ones included. */
+IKV_INLINE int ikv_holds(struct ikv_packet *pkt, void *header, __u32 offset, __u32 bytes)
+{
+	(void)header;
+	return offset + bytes <= pkt->ctx->len;
+}
+
 /* Make the first `bytes` reachable by pointers. 0, -IKV_DROP_MALFORMED (too short) or -IKV_DROP_NO_MEMORY. */
 IKV_INLINE int ikv_pull(struct ikv_packet *pkt, __u32 bytes)
 {
@@ -62,9 +69,10 @@ IKV_INLINE int ikv_pull(struct ikv_packet *pkt, __u32 bytes)
 /* Bring the headers into the linear part. Where that fails for want of memory the parser finds a short packet. */
 IKV_INLINE void ikv_linearise(struct ikv_packet *pkt)
 {
-	__u32 linear = (__u32)((long)pkt->end - (long)pkt->data);
+	__u64 linear = (__u64)pkt->end - (__u64)pkt->data;
 	__u32 length = pkt->ctx->len;
 
+	IKV_OPAQUE(linear);
 	if (IKV_LIKELY(linear >= IKV_PULL_BYTES || linear >= length))
 		return;
 	bpf_skb_pull_data(pkt->ctx, length > IKV_PULL_BYTES ? IKV_PULL_BYTES : length);
@@ -178,9 +186,19 @@ IKV_INLINE int ikv_shrink_head(struct ikv_packet *pkt, __u32 bytes)
 
 #else
 
+/* Made opaque at full width: narrowed, it would be 32-bit pointer arithmetic, which the verifier refuses. */
 IKV_INLINE __u32 ikv_length(struct ikv_packet *pkt)
 {
-	return (__u32)((long)pkt->end - (long)pkt->data);
+	__u64 length = (__u64)pkt->end - (__u64)pkt->data;
+
+	IKV_OPAQUE(length);
+	return (__u32)length;
+}
+
+IKV_INLINE int ikv_holds(struct ikv_packet *pkt, void *header, __u32 offset, __u32 bytes)
+{
+	(void)offset;
+	return header + bytes <= pkt->end;
 }
 
 IKV_INLINE int ikv_pull(struct ikv_packet *pkt, __u32 bytes)

@@ -7,4 +7,7 @@
 #define IKV_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define IKV_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* Hide from the compiler what it knows of a value: it may then neither narrow it nor make a branch of it. */
+#define IKV_OPAQUE(value) asm("" : "+r"(value))
+
 #endif

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Where the headers are. The first who asks parses; what was found stays in struct ikv_packet for the rest of the
- * segment, and LLVM folds every later question whose answer is known on all paths.
+ * segment, and later questions fold away once the entries are inlined.
  *
- * Two rules keep the verifier content on merged paths. After ikv_parse() `l3` and `l4` are always packet pointers, so
- * what is at them is told by the flags alone; and each accessor checks its own bounds, so that it does not matter
- * whether the verifier still knows what the parser proved. That also holds after a stitch point, where the walk makes
- * the pointers again from saved offsets.
+ * What the parser found goes through memory once (ikv_settle), so that the verifier forgets by which of its paths it
+ * came: the code behind is checked once, not once for every kind of packet. So nothing but the flags tells what is at
+ * `l3` and `l4`, which always point into the packet, and each accessor checks its own bounds. That is also the state
+ * behind a stitch point, where the walk makes the pointers again from saved offsets.
  */
 #ifndef INKEV_PARSE_H
 #define INKEV_PARSE_H
 
 #include <inkev/context.h>
 
-#define IKV_VLAN_DEPTH 2
 #define IKV_EXTENSION_DEPTH 6
 
 /* Extension headers that are stepped over, as bits of a 64-bit word. */
@@ -21,120 +20,116 @@
 	(1ULL << IKV_PROTO_HOP_BY_HOP | 1ULL << IKV_PROTO_ROUTING | 1ULL << IKV_PROTO_FRAGMENT | \
 	 1ULL << IKV_PROTO_AH | 1ULL << IKV_PROTO_DESTINATION)
 
-IKV_INLINE int ikv_malformed(struct ikv_packet *pkt)
-{
-	pkt->flags |= IKV_MALFORMED;
-	return -IKV_DROP_MALFORMED;
-}
+/* What the parser knows so far; becomes fields of struct ikv_packet. */
+struct ikv_found {
+	__u16 ether_type;
+	__u16 vlan;
+	__u16 l3_offset;
+	__u16 l4_offset;
+	__u8 l4_protocol;
+	__u8 flags;
+};
 
 IKV_INLINE int ikv_is_vlan_type(__be16 type)
 {
 	return type == bpf_htons(IKV_ETHER_VLAN) || type == bpf_htons(IKV_ETHER_QINQ);
 }
 
-/* Step over up to IKV_VLAN_DEPTH tags; the outermost one's id is kept. */
-IKV_INLINE int ikv_parse_tags(struct ikv_packet *pkt, __be16 type)
+/* 1 where the type is a VLAN tag's, else 0; without a branch. */
+IKV_INLINE __u32 ikv_count_vlan_type(__be16 type)
 {
-	struct ikv_vlan_tag *tag = pkt->data + sizeof(struct ikv_eth);
+	__u32 vlan = type ^ bpf_htons(IKV_ETHER_VLAN), qinq = type ^ bpf_htons(IKV_ETHER_QINQ);
 
-	for (int depth = 0; depth < IKV_VLAN_DEPTH; depth++, tag++) {
-		if (!ikv_is_vlan_type(type))
-			break;
-		if ((void *)(tag + 1) > pkt->end)
-			return ikv_malformed(pkt);
-		if (depth == 0 && !pkt->vlan)
-			pkt->vlan = bpf_ntohs(tag->tci) & 0x0fff;
-		type = tag->type;
-		pkt->l3_offset += sizeof(*tag);
-	}
-	pkt->ether_type = bpf_ntohs(type);
+	vlan = (vlan - 1) >> 31;
+	qinq = (qinq - 1) >> 31;
+	IKV_OPAQUE(vlan);
+	return vlan | qinq;
+}
+
+/* Step over one tag or two (802.1Q, 802.1ad); the outermost id is kept. */
+IKV_INLINE int ikv_parse_tags(struct ikv_packet *pkt, struct ikv_found *found)
+{
+	struct ikv_vlan_tag *outer = pkt->data + sizeof(struct ikv_eth), *inner;
+	__u32 deeper;
+
+	if ((void *)(outer + 1) > pkt->end)
+		return -IKV_DROP_MALFORMED;
+	if (!found->vlan)
+		found->vlan = bpf_ntohs(outer->tci) & 0x0fff;
+	deeper = ikv_count_vlan_type(outer->type);
+	inner = outer + (deeper & 1);
+	if ((void *)(inner + 1) > pkt->end)
+		return -IKV_DROP_MALFORMED;
+	found->ether_type = bpf_ntohs(inner->type);
+	found->l3_offset += sizeof(*outer) * (1 + (deeper & 1));
 	return 0;
 }
 
-IKV_INLINE int ikv_parse_link(struct ikv_packet *pkt)
+IKV_INLINE int ikv_parse_link(struct ikv_packet *pkt, struct ikv_found *found)
 {
 	struct ikv_eth *eth = pkt->data;
 
-	pkt->l3 = pkt->data;
-	pkt->l4 = pkt->data;
-	pkt->l3_offset = sizeof(*eth);
-	pkt->l4_offset = 0;
-	pkt->l4_protocol = 0;
-	pkt->ether_type = 0;
-	pkt->vlan = ikv_offloaded_vlan(pkt) & 0x0fff;
 	if ((void *)(eth + 1) > pkt->end)
-		return ikv_malformed(pkt);
-	if (eth->dst[0] & 1)
-		pkt->flags |= IKV_BROADCAST;
-	if (IKV_LIKELY(!ikv_is_vlan_type(eth->type))) {
-		pkt->ether_type = bpf_ntohs(eth->type);
+		return -IKV_DROP_MALFORMED;
+	found->flags |= (eth->dst[0] & 1) * IKV_BROADCAST;
+	found->ether_type = bpf_ntohs(eth->type);
+	if (IKV_LIKELY(!ikv_is_vlan_type(eth->type)))
 		return 0;
-	}
-	return ikv_parse_tags(pkt, eth->type);
+	return ikv_parse_tags(pkt, found);
 }
 
 /* `left`: bytes from the transport header to the end of the datagram. */
-IKV_INLINE int ikv_parse_tcp(struct ikv_packet *pkt, __u32 left)
+IKV_INLINE int ikv_parse_tcp(struct ikv_packet *pkt, const struct ikv_tcp *tcp, __u32 left)
 {
-	struct ikv_tcp *tcp = pkt->l4;
 	__u32 bytes;
 
 	if ((void *)(tcp + 1) > pkt->end)
-		return ikv_malformed(pkt);
+		return -IKV_DROP_MALFORMED;
 	bytes = (tcp->data_offset >> 4) * 4;
-	if (bytes < sizeof(*tcp) || bytes > left)
-		return ikv_malformed(pkt);
-	pkt->flags |= IKV_HAS_L4;
-	return 0;
+	return bytes < sizeof(*tcp) || bytes > left ? -IKV_DROP_MALFORMED : 0;
 }
 
-IKV_INLINE int ikv_parse_short(struct ikv_packet *pkt, __u32 left)
+IKV_INLINE int ikv_parse_transport(struct ikv_packet *pkt, struct ikv_found *found, __u32 left)
 {
-	if (left < sizeof(struct ikv_udp) || pkt->l4 + sizeof(struct ikv_udp) > pkt->end)
-		return ikv_malformed(pkt);
-	pkt->flags |= IKV_HAS_L4;
-	return 0;
-}
+	void *l4 = pkt->data + (found->l4_offset & IKV_OFFSET_MASK);
+	int failed = 0;
 
-IKV_INLINE int ikv_parse_transport(struct ikv_packet *pkt, __u32 left)
-{
-	pkt->l4 = pkt->data + (pkt->l4_offset & IKV_OFFSET_MASK);
-	if (pkt->flags & IKV_LATER_FRAGMENT)
+	if (found->flags & IKV_LATER_FRAGMENT)
 		return 0;
-	if (pkt->l4_protocol == IKV_PROTO_TCP)
-		return ikv_parse_tcp(pkt, left);
-	if (pkt->l4_protocol == IKV_PROTO_UDP || pkt->l4_protocol == IKV_PROTO_ICMP ||
-	    pkt->l4_protocol == IKV_PROTO_ICMPV6)
-		return ikv_parse_short(pkt, left);
+	if (found->l4_protocol == IKV_PROTO_TCP)
+		failed = ikv_parse_tcp(pkt, l4, left);
+	else if (found->l4_protocol == IKV_PROTO_UDP || found->l4_protocol == IKV_PROTO_ICMP ||
+		 found->l4_protocol == IKV_PROTO_ICMPV6)
+		failed = left < sizeof(struct ikv_udp) || l4 + sizeof(struct ikv_udp) > pkt->end;
+	else
+		return 0;
+	if (failed)
+		return -IKV_DROP_MALFORMED;
+	found->flags |= IKV_HAS_L4;
 	return 0;
 }
 
-/* Bytes that the frame holds from the network header on. */
-IKV_INLINE __u32 ikv_bytes_after_link(struct ikv_packet *pkt)
+IKV_INLINE int ikv_parse_ipv4(struct ikv_packet *pkt, struct ikv_found *found, void *l3)
 {
-	return ikv_length(pkt) - pkt->l3_offset;
-}
-
-IKV_INLINE int ikv_parse_ipv4(struct ikv_packet *pkt)
-{
-	struct ikv_ipv4 *ip = pkt->l3;
-	__u32 left = ikv_bytes_after_link(pkt), header, total;
+	struct ikv_ipv4 *ip = l3;
+	__u32 header, total;
 
 	if ((void *)(ip + 1) > pkt->end)
-		return ikv_malformed(pkt);
+		return -IKV_DROP_MALFORMED;
 	header = (ip->version_ihl & 0x0f) * 4;
 	total = bpf_ntohs(ip->total_length);
 	if (!total && ikv_is_jumbo(pkt))
-		total = left;
-	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip) || total < header || total > left)
-		return ikv_malformed(pkt);
+		total = ikv_length(pkt) - found->l3_offset;
+	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip) || total < header ||
+	    !ikv_holds(pkt, l3, found->l3_offset, total))
+		return -IKV_DROP_MALFORMED;
 	if (ip->fragment & bpf_htons(IKV_IPV4_MORE_FRAGMENTS | IKV_IPV4_FRAGMENT_OFFSET))
-		pkt->flags |= IKV_FRAGMENT;
+		found->flags |= IKV_FRAGMENT;
 	if (ip->fragment & bpf_htons(IKV_IPV4_FRAGMENT_OFFSET))
-		pkt->flags |= IKV_LATER_FRAGMENT;
-	pkt->l4_protocol = ip->protocol;
-	pkt->l4_offset = pkt->l3_offset + header;
-	return ikv_parse_transport(pkt, total - header);
+		found->flags |= IKV_LATER_FRAGMENT;
+	found->l4_protocol = ip->protocol;
+	found->l4_offset = found->l3_offset + header;
+	return ikv_parse_transport(pkt, found, total - header);
 }
 
 IKV_INLINE int ikv_is_extension(__u8 protocol)
@@ -142,99 +137,147 @@ IKV_INLINE int ikv_is_extension(__u8 protocol)
 	return protocol < 64 && (IKV_EXTENSION_BITS >> protocol & 1);
 }
 
-/* Note what a fragment header says. Not a fragment at all where both offset and more flag are 0 (RFC 6946). */
-IKV_INLINE void ikv_parse_fragment(struct ikv_packet *pkt, const struct ikv_ipv6_extension *header)
+/* 1 where `protocol` is `wanted`, else 0; without a branch. */
+IKV_INLINE __u32 ikv_equals(__u8 protocol, __u8 wanted)
+{
+	__u32 difference = protocol ^ wanted;
+
+	difference = (difference - 1) >> 31;
+	IKV_OPAQUE(difference);
+	return difference & 1;
+}
+
+/*
+ * Bytes of an extension header: its length counts words of 8 bytes beyond the first (RFC 8200, 4), for AH words of 4
+ * beyond the second (RFC 4302, 2.2); a fragment header has 8 bytes and that byte is reserved.
+ */
+IKV_INLINE __u32 ikv_extension_bytes(const struct ikv_ipv6_extension *header, __u32 is_fragment,
+				     __u32 is_ah)
+{
+	__u32 length = header->length & (is_fragment - 1);
+
+	return (length + 1 + is_ah) << (3 - is_ah);
+}
+
+/* What a fragment header says. Not a fragment at all where offset and more flag are 0 (RFC 6946). */
+IKV_INLINE __u8 ikv_fragment_flags(const struct ikv_ipv6_extension *header)
 {
 	__u16 fragment = bpf_ntohs(header->fragment);
+	__u8 flags = 0;
 
 	if (fragment & 0xfff9)
-		pkt->flags |= IKV_FRAGMENT;
+		flags |= IKV_FRAGMENT;
 	if (fragment & 0xfff8)
-		pkt->flags |= IKV_LATER_FRAGMENT;
+		flags |= IKV_LATER_FRAGMENT;
+	return flags;
 }
 
-IKV_INLINE __u32 ikv_extension_bytes(__u8 protocol, const struct ikv_ipv6_extension *header)
+/*
+ * Step over extension headers (RFC 8200, 4); more than IKV_EXTENSION_DEPTH of them is malformed. A later fragment's
+ * header is the last that can be read. Written with few branches, for the verifier follows every round.
+ */
+IKV_INLINE int ikv_parse_extensions(struct ikv_packet *pkt, struct ikv_found *found, __u32 *left)
 {
-	if (protocol == IKV_PROTO_FRAGMENT)
-		return sizeof(*header);
-	if (protocol == IKV_PROTO_AH)
-		return (header->length + 2) * 4; /* RFC 4302, 2.2 */
-	return (header->length + 1) * 8;
-}
-
-/* Step over extension headers (RFC 8200, 4); more than IKV_EXTENSION_DEPTH of them is malformed. */
-IKV_INLINE int ikv_parse_extensions(struct ikv_packet *pkt, __u32 *left)
-{
-	__u32 offset = pkt->l4_offset;
-	__u8 protocol = pkt->l4_protocol;
+	__u32 offset = found->l4_offset;
+	__u8 protocol = found->l4_protocol;
 
 #pragma clang loop unroll(disable)
-	for (int depth = 0; depth < IKV_EXTENSION_DEPTH; depth++) {
+	for (int depth = 0; depth < IKV_EXTENSION_DEPTH && ikv_is_extension(protocol); depth++) {
 		struct ikv_ipv6_extension *header = pkt->data + (offset & IKV_OFFSET_MASK);
-		__u32 bytes;
+		__u32 is_fragment = ikv_equals(protocol, IKV_PROTO_FRAGMENT), bytes;
 
-		if (!ikv_is_extension(protocol) || pkt->flags & IKV_LATER_FRAGMENT)
-			break;
 		if ((void *)(header + 1) > pkt->end)
-			return ikv_malformed(pkt);
-		bytes = ikv_extension_bytes(protocol, header);
+			return -IKV_DROP_MALFORMED;
+		bytes = ikv_extension_bytes(header, is_fragment,
+					    ikv_equals(protocol, IKV_PROTO_AH));
 		if (bytes > *left || offset + bytes > IKV_OFFSET_MASK)
-			return ikv_malformed(pkt);
-		if (protocol == IKV_PROTO_FRAGMENT)
-			ikv_parse_fragment(pkt, header);
+			return -IKV_DROP_MALFORMED;
 		*left -= bytes;
-		offset += bytes;
+		offset = (offset + bytes) & IKV_OFFSET_MASK;
 		protocol = header->next_header;
+		if (is_fragment) {
+			found->flags |= ikv_fragment_flags(header);
+			if (found->flags & IKV_LATER_FRAGMENT)
+				break;
+		}
 	}
-	pkt->l4_offset = offset;
-	pkt->l4_protocol = protocol;
-	if (ikv_is_extension(protocol) && !(pkt->flags & IKV_LATER_FRAGMENT))
-		return ikv_malformed(pkt);
+	found->l4_offset = offset;
+	found->l4_protocol = protocol;
+	if (ikv_is_extension(protocol) && !(found->flags & IKV_LATER_FRAGMENT))
+		return -IKV_DROP_MALFORMED;
 	return 0;
 }
 
-IKV_INLINE int ikv_parse_ipv6(struct ikv_packet *pkt)
+IKV_INLINE int ikv_parse_ipv6(struct ikv_packet *pkt, struct ikv_found *found, void *l3)
 {
-	struct ikv_ipv6 *ip = pkt->l3;
-	__u32 left = ikv_bytes_after_link(pkt) - sizeof(*ip), payload;
+	struct ikv_ipv6 *ip = l3;
+	__u32 payload;
 
 	if ((void *)(ip + 1) > pkt->end)
-		return ikv_malformed(pkt);
+		return -IKV_DROP_MALFORMED;
 	payload = bpf_ntohs(ip->payload_length);
 	if (!payload && ikv_is_jumbo(pkt))
-		payload = left;
-	if (*(__u8 *)ip >> 4 != 6 || payload > left)
-		return ikv_malformed(pkt);
-	pkt->l4_protocol = ip->next_header;
-	pkt->l4_offset = pkt->l3_offset + sizeof(*ip);
-	if (IKV_UNLIKELY(ikv_is_extension(ip->next_header)) && ikv_parse_extensions(pkt, &payload))
+		payload = ikv_length(pkt) - found->l3_offset - sizeof(*ip);
+	if (*(__u8 *)ip >> 4 != 6 || !ikv_holds(pkt, l3, found->l3_offset, sizeof(*ip) + payload))
 		return -IKV_DROP_MALFORMED;
-	return ikv_parse_transport(pkt, payload);
+	found->l4_protocol = ip->next_header;
+	found->l4_offset = found->l3_offset + sizeof(*ip);
+	if (IKV_UNLIKELY(ikv_is_extension(ip->next_header)) &&
+	    ikv_parse_extensions(pkt, found, &payload))
+		return -IKV_DROP_MALFORMED;
+	return ikv_parse_transport(pkt, found, payload);
 }
 
-IKV_INLINE int ikv_parse_network(struct ikv_packet *pkt)
+IKV_INLINE int ikv_parse_network(struct ikv_packet *pkt, struct ikv_found *found)
 {
-	pkt->l3 = pkt->data + (pkt->l3_offset & IKV_OFFSET_MASK);
-	if (pkt->ether_type == IKV_ETHER_IPV4)
-		return ikv_parse_ipv4(pkt);
-	if (pkt->ether_type == IKV_ETHER_IPV6)
-		return ikv_parse_ipv6(pkt);
-	if (pkt->ether_type == IKV_ETHER_ARP && pkt->l3 + sizeof(struct ikv_arp) > pkt->end)
-		return ikv_malformed(pkt);
+	void *l3 = pkt->data + (found->l3_offset & IKV_OFFSET_MASK);
+
+	if (found->ether_type == IKV_ETHER_IPV4)
+		return ikv_parse_ipv4(pkt, found, l3);
+	if (found->ether_type == IKV_ETHER_IPV6)
+		return ikv_parse_ipv6(pkt, found, l3);
+	if (found->ether_type == IKV_ETHER_ARP && l3 + sizeof(struct ikv_arp) > pkt->end)
+		return -IKV_DROP_MALFORMED;
 	return 0;
+}
+
+/* Note what was found, by way of the block's scratch bytes: what is read back has no history. */
+IKV_INLINE void ikv_settle(struct ikv_packet *pkt, const struct ikv_found *found)
+{
+	volatile struct ikv_found *settled = (void *)(pkt->block + IKV_BLOCK_SCRATCH);
+
+	settled->ether_type = found->ether_type;
+	settled->vlan = found->vlan;
+	settled->l3_offset = found->l3_offset;
+	settled->l4_offset = found->l4_offset;
+	settled->l4_protocol = found->l4_protocol;
+	settled->flags = found->flags;
+	pkt->ether_type = settled->ether_type;
+	pkt->vlan = settled->vlan;
+	pkt->l3_offset = settled->l3_offset;
+	pkt->l4_offset = settled->l4_offset;
+	pkt->l4_protocol = settled->l4_protocol;
+	pkt->flags = settled->flags | IKV_PARSED;
+	pkt->l3 = pkt->data + (pkt->l3_offset & IKV_OFFSET_MASK);
+	pkt->l4 = pkt->data + (pkt->l4_offset & IKV_OFFSET_MASK);
+}
+
+IKV_INLINE void ikv_parse_all(struct ikv_packet *pkt)
+{
+	struct ikv_found found = {.l3_offset = sizeof(struct ikv_eth)};
+
+	ikv_linearise(pkt);
+	found.vlan = ikv_offloaded_vlan(pkt);
+	if (ikv_parse_link(pkt, &found) || ikv_parse_network(pkt, &found))
+		found.flags |= IKV_MALFORMED;
+	ikv_settle(pkt, &found);
 }
 
 /* All of struct ikv_packet that comes from headers is known afterwards. 0, or -IKV_DROP_MALFORMED. */
 IKV_INLINE int ikv_parse(struct ikv_packet *pkt)
 {
-	if (!(pkt->flags & IKV_PARSED)) {
-		pkt->flags = IKV_PARSED;
-		ikv_linearise(pkt);
-		if (!ikv_parse_link(pkt))
-			ikv_parse_network(pkt);
-	}
-	/* Said once more where all paths meet: LLVM then knows it without looking back, and the next NF's parser vanishes. */
-	pkt->flags |= IKV_PARSED;
+	if (!(pkt->flags & IKV_PARSED))
+		ikv_parse_all(pkt);
 	return pkt->flags & IKV_MALFORMED ? -IKV_DROP_MALFORMED : 0;
 }
 
