@@ -1,0 +1,159 @@
+"""Loading a linked segment: its maps become the graph's, the surviving instances' or new ones, its program is pinned.
+
+An instance's map is found by its pin. Beside the pin stands the fingerprint of its layout, written when it was made:
+where the new program's differs, state would be misread, so the load is refused unless the caller gives the state up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from inkev.base.errors import KernelError
+from inkev.bpf.libbpf import Object, ObjectMap
+from inkev.bpf.maps import Map
+from inkev.bpf.pin import repin
+from inkev.bpf.program import Program
+from inkev.datapath.memory import make_bcast, read_cell
+from inkev.datapath.pins import GenerationPins, GraphPins, read_note, write_note
+from inkev.datapath.stub import ATTACH_TYPES, TYPES
+from inkev.host.kernel import RunningSegment, SegmentLoad
+from inkev.host.linking import LinkedMap
+
+PROGRAM = "segment"
+LAYOUT = "layout"
+_BCAST = "ikv_bcast"
+_READ_ONLY = ".rodata"
+"""Data sections of constants: made anew with every object, for they are part of its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMap:
+    """A map that this load makes, and where it will be pinned."""
+
+    map: ObjectMap
+    pin: Path
+    fingerprint: str
+
+
+def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad) -> RunningSegment:
+    """Load one segment and pin it in the generation.
+
+    Raises:
+        KernelError: `verifier-refused`, `btf-refused`, `map-layout-changed`, ...: nothing of it stays.
+    """
+    made = pins.generation(generation)
+    with Object.open(segment.object.elf) as opened:
+        new = list(_bind_maps(pins, made, segment, opened))
+        try:
+            opened.load(TYPES[segment.program_type], ATTACH_TYPES[segment.program_type])
+        except KernelError as refusal:
+            raise explain_refusal(refusal, segment) from None
+        with opened.take_program(PROGRAM) as program, ExitStack() as undo:
+            for item in new:
+                _pin_map(item, undo)
+            repin(program, made.segment(segment.key))
+            undo.pop_all()
+            return describe(program, segment.key, segment.object.digest)
+
+
+def describe(program: Program, key: str, digest: str) -> RunningSegment:
+    """Return what the kernel says of a loaded segment."""
+    info = program.info
+    return RunningSegment(key=key, program_id=info.id, digest=digest, verified_instructions=info.verified_instructions,
+                          jited_bytes=info.jited_bytes, run_count=info.run_count, run_time_ns=info.run_time_ns)
+
+
+def explain_refusal(refusal: KernelError, segment: SegmentLoad) -> KernelError:
+    """Return the kernel's refusal as one of this segment, with the instances that it holds."""
+    first = refusal.faults[0]
+    names = sorted({item.instance for item in segment.object.maps if item.instance} | set(segment.layouts))
+    return KernelError(first.code, f"{first.message}: segment {segment.key}", errno=refusal.errno, log=refusal.log,
+                       where=", ".join(names), why=first.why, hint=first.hint)
+
+
+def _pin_map(item: NewMap, undo: ExitStack) -> None:
+    item.pin.parent.mkdir(parents=True, exist_ok=True)
+    with item.map.take() as held:
+        repin(held, item.pin)
+    undo.callback(item.pin.unlink, missing_ok=True)
+    write_note(item.pin, LAYOUT, item.fingerprint)
+
+
+def _bind_maps(pins: GraphPins, made: GenerationPins, segment: SegmentLoad, opened: Object) -> Iterator[NewMap]:
+    """Give the object the maps that exist; yield those that loading it will make."""
+    owners = {item.symbol: item for item in segment.object.maps}
+    for held in opened.iter_maps():
+        owner = owners.get(held.name)
+        if owner is None:
+            continue  # constants that members share
+        if not owner.instance:
+            _reuse(held, _graph_map(pins, made, owner.name, segment))
+            continue
+        found = _find_state(pins, made, owner, segment, held)
+        if found is not None:
+            _reuse(held, found)
+        else:
+            yield NewMap(held, made.instance(owner.instance).map(owner.name), _fingerprint(segment, owner))
+
+
+def _graph_map(pins: GraphPins, made: GenerationPins, name: str, segment: SegmentLoad) -> Path:
+    if name.startswith(_BCAST):
+        return make_bcast(pins, int(name.removeprefix(_BCAST)))
+    known = {"ikv_block": pins.block, "ikv_devices": pins.devices, "ikv_members": pins.members,
+             "ikv_slots": made.slots(segment.program_type)}
+    try:
+        return known[name]
+    except KeyError:
+        raise KernelError("bad-object", f"the object asks for a graph map {name}, which no graph has",
+                          where=f"segment {segment.key}") from None
+
+
+def _reuse(held: ObjectMap, path: Path) -> None:
+    with Map.open(path) as found:
+        held.reuse(found)
+
+
+def _find_state(pins: GraphPins, made: GenerationPins, owner: LinkedMap, segment: SegmentLoad,
+                held: ObjectMap) -> Path | None:
+    """Return the pinned map that the instance's state lives in, or None where a new one is to be made.
+
+    Raises:
+        KernelError: `map-layout-changed`.
+    """
+    if owner.name.startswith(_READ_ONLY):
+        return None
+    staged = made.instance(owner.instance).map(owner.name)
+    if staged.exists():
+        return staged
+    found = pins.find_map((read_cell(pins)[0],), owner.instance, owner.name)
+    if found is None or f"{owner.instance}/{owner.name}" in segment.replace_state:
+        return None
+    difference = _difference(found, _fingerprint(segment, owner), held)
+    if difference:
+        raise KernelError("map-layout-changed", f"map {owner.name} of {owner.instance} has another layout now",
+                            where=str(found), why=difference,
+                            hint="give --discard-state to start with an empty map, or keep the version that made it")
+    return found
+
+
+def _difference(path: Path, fingerprint: str, held: ObjectMap) -> str:
+    """Return how a pinned map differs from what the object declares; empty where it does not."""
+    known = read_note(path, LAYOUT)
+    if known and fingerprint and known != fingerprint:
+        return f"its layout was {known[:12]}, the program declares {fingerprint[:12]}"
+    with Map.open(path) as found:
+        info = found.info
+    names = ("type", "key size", "value size", "entries")
+    there = (info.type, info.key_size, info.value_size, info.max_entries)
+    changed = [f"{name} {old} there, {new} declared"
+               for name, old, new in zip(names, there, held.shape[:4], strict=True)
+               if old != new and not (name == "entries" and new == 0)]
+    return ", ".join(changed)
+
+
+def _fingerprint(segment: SegmentLoad, owner: LinkedMap) -> str:
+    layout = segment.layouts.get(owner.instance, {}).get(owner.name)
+    return layout.fingerprint if layout else ""
