@@ -47,9 +47,9 @@ class ClangBuilder:
         """Return the builder of the dialects inkev, xdp and tc."""
         if dialect not in {"inkev", "xdp", "tc"}:
             return None
-        from inkev.toolchain.building import build_package
+        from inkev.toolchain.build import build_folder
 
-        return build_package
+        return build_folder
 
 
 class LlvmLinker:
@@ -69,9 +69,9 @@ class LibbpfKernel:
     @hookimpl
     def inkev_kernel(self, root: Root) -> Kernel:
         """Return the kernel driver of the root."""
-        from inkev.datapath.kernel import BpfKernel
+        from inkev.datapath.kernel import LinuxKernel
 
-        return BpfKernel(root)
+        return LinuxKernel(root)
 
 
 BUILT_IN = {

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from inkev.base.ids import PortName
+from inkev.base.errors import KernelError
 from inkev.base.limits import BLOCK_HEADER_BYTES, COMMON_REASONS
 from inkev.graph.model import ProgramType
 from inkev.graph.partition import Drop, Exit, Segment, Step
 from inkev.host.kernel import Kernel, SegmentLoad
-from inkev.host.linking import Linker, LinkRequest, Member
+from inkev.host.linking import LinkedObject, Linker, LinkRequest, Member
 from inkev.host.members import make_member
+from inkev.host.refusals import LADDER
 from inkev.package.layout import Layout, MapLayout
 from inkev.package.manifest import HookKind, Manifest
 from inkev.package.packet_tests import PacketTest, entry_ports, exit_ports, expected_bytes, find_reason
@@ -74,17 +75,19 @@ class Bench:
     def load(self, port: str) -> int:
         """Load the program that packets entering by `port` run; return how many instructions the verifier looked at."""
         request = self._request(port)
-        running = self.kernel.load(
-            GRAPH,
-            GENERATION,
-            SegmentLoad(
-                key=request.segment.key,
-                program_type=request.segment.program_type,
-                object=self.linker.link(request),
-                layouts={INSTANCE: self._layouts()},
-            ),
+        for pipeline in LADDER:
+            try:
+                return self._load(port, self.linker.link(request, pipeline))
+            except KernelError as error:
+                if error.code != "verifier-refused" or pipeline == LADDER[-1]:
+                    raise
+        raise AssertionError("the ladder has a last rung")
+
+    def _load(self, port: str, linked: LinkedObject) -> int:
+        segment = SegmentLoad(
+            key=_key(port), program_type=_program_type(self.hook), object=linked, layouts={INSTANCE: self._layouts()}
         )
-        return running.verified_instructions
+        return self.kernel.load(GRAPH, GENERATION, segment).verified_instructions
 
     def run(self, test: PacketTest) -> list[str]:
         """Run every step; return what differed from what the test expects."""
@@ -126,7 +129,7 @@ class Bench:
         program = self.subject.program(port)
         units = [unit for unit in self.subject.of_hook(self.hook) if unit.layout.program == program]
         segment = Segment(
-            key=_key(port),
+            key="",  # a name, not part of what is linked
             program_type=_program_type(self.hook),
             head=Step(INSTANCE, numbers[port]),
             fresh=True,
@@ -171,7 +174,7 @@ def open_bench(
 
 
 def _key(port: str) -> str:
-    return f"{INSTANCE}:{PortName(port)}"
+    return f"{INSTANCE}:{port}"
 
 
 def _program_type(hook: HookKind) -> ProgramType:

@@ -107,7 +107,8 @@ class Checker:
 
     def _load_all(self, subject: Subject) -> Iterator[ProgramCheck]:
         for hook in subject.hooks():
-            for port in subject.entries(hook):
+            # One port for each program: entered by another it is the same code with another constant.
+            for port in {subject.program(port): port for port in reversed(subject.entries(hook))}.values():
                 yield self._load(subject, hook, port)
 
     def _load(self, subject: Subject, hook: HookKind, port: str) -> ProgramCheck:
