@@ -14,12 +14,12 @@
  * A verdict is (kind << 16) | argument. Zero is a drop without a reason, so forgetting to decide is safe.
  */
 enum ikv_verdict_kind {
-	IKV_VERDICT_DROP = 0,		/* argument: drop reason */
-	IKV_VERDICT_FORWARD = 1,	/* argument: output port number */
-	IKV_VERDICT_PASS = 2,		/* to the host's stack */
-	IKV_VERDICT_TRANSMIT = 3,	/* out of the interface it came in by */
-	IKV_VERDICT_REDIRECT = 4,	/* out of pkt->out_ifindex, whatever that is */
-	IKV_VERDICT_PUNT = 5,		/* argument: code for the control part */
+	IKV_VERDICT_DROP = 0,	  /* argument: drop reason */
+	IKV_VERDICT_FORWARD = 1,  /* argument: output port number */
+	IKV_VERDICT_PASS = 2,	  /* to the host's stack */
+	IKV_VERDICT_TRANSMIT = 3, /* out of the interface it came in by */
+	IKV_VERDICT_REDIRECT = 4, /* out of pkt->out_ifindex, whatever that is */
+	IKV_VERDICT_PUNT = 5,	  /* argument: code for the control part */
 	/*
 	 * A copy out of every flood port but the one it entered by; argument: bit mask of the ports
 	 * (0 to 15) to choose from, 0 for all.
@@ -42,30 +42,30 @@ enum ikv_drop_reason {
 	IKV_DROP_TOO_BIG = 10,
 	IKV_DROP_NO_CONTROL = 11,
 	IKV_DROP_LOOP = 12,
-	IKV_DROP_FIRST_PRIVATE = 16,	/* an NF's own, in the order of [reasons] */
+	IKV_DROP_FIRST_PRIVATE = 16, /* an NF's own, in the order of [reasons] */
 };
 
 /* Drop counters of the whole graph, in the block's header. */
 enum ikv_graph_reason {
-	IKV_GRAPH_MISSED_TAIL_CALL = 0,	/* a slot was empty */
+	IKV_GRAPH_MISSED_TAIL_CALL = 0, /* a slot was empty */
 	IKV_GRAPH_HOP_LIMIT = 1,	/* a cycle ran past the kernel's tail call limit */
 	IKV_GRAPH_UNWIRED = 2,		/* forwarded to a port that leads nowhere */
 	IKV_GRAPH_NO_DEVICE = 3,	/* the interface behind an edge is gone */
 	IKV_GRAPH_NO_CONTROL = 4,	/* punted with no control part */
 	IKV_GRAPH_ESCAPED = 5,
 	IKV_GRAPH_BAD_VERDICT = 6,
-	IKV_GRAPH_DECLARED = 7,		/* an edge written `-> drop` */
-	IKV_GRAPH_NOT_MEMBER = 8,	/* pkt->out_ifindex is not in the interface set */
+	IKV_GRAPH_DECLARED = 7,	  /* an edge written `-> drop` */
+	IKV_GRAPH_NOT_MEMBER = 8, /* pkt->out_ifindex is not in the interface set */
 	IKV_GRAPH_REASONS = 16,
 };
 
 /* pkt->flags */
-#define IKV_PARSED		0x01	/* ether_type, vlan, l3, l4, protocol below are known */
-#define IKV_FRAGMENT		0x02	/* part of a fragmented datagram */
-#define IKV_LATER_FRAGMENT	0x04	/* not the first: there is no L4 header */
-#define IKV_MALFORMED		0x08	/* a length or a bound was wrong; l3 and l4 are NULL from there on */
-#define IKV_HAS_L4		0x10	/* l4 points to a header of l4_protocol that lies within the packet */
-#define IKV_BROADCAST		0x20	/* destination MAC is a group address */
+#define IKV_PARSED 0x01		/* ether_type, vlan, l3, l4, protocol below are known */
+#define IKV_FRAGMENT 0x02	/* part of a fragmented datagram */
+#define IKV_LATER_FRAGMENT 0x04 /* not the first: there is no L4 header */
+#define IKV_MALFORMED 0x08 /* a length or a bound was wrong; l3 and l4 are NULL from there on */
+#define IKV_HAS_L4 0x10	   /* l4 points to a header of l4_protocol that lies within the packet */
+#define IKV_BROADCAST 0x20 /* destination MAC is a group address */
 
 #ifdef IKV_HOOK_TC
 typedef struct __sk_buff ikv_ctx;
@@ -79,29 +79,29 @@ typedef struct xdp_md ikv_ctx;
  */
 struct ikv_packet {
 	ikv_ctx *ctx;
-	void *data;		/* start of the frame; ikv_refresh() after anything that moves it */
+	void *data; /* start of the frame; ikv_refresh() after anything that moves it */
 	void *end;
-	void *l3;		/* network header, or NULL */
-	void *l4;		/* transport header, or NULL */
-	__u8 *block;		/* the graph's per-CPU block: a map value of IKV_BLOCK_BYTES */
+	void *l3;    /* network header, or NULL */
+	void *l4;    /* transport header, or NULL */
+	__u8 *block; /* the graph's per-CPU block: a map value of IKV_BLOCK_BYTES */
 	__u32 in_ifindex;
-	__u32 out_ifindex;	/* for an interface set or a redirect: where to */
+	__u32 out_ifindex; /* for an interface set or a redirect: where to */
 	__u32 mark;
 	__u32 tenant;
-	__u32 hash;		/* flow hash, 0 until somebody asks */
-	__u16 ether_type;	/* host order, of the innermost header after VLAN tags */
-	__u16 vlan;		/* outermost VLAN id in host order (12 bits), 0 where untagged */
-	__u16 l3_offset;	/* bytes from data */
+	__u32 hash;	  /* flow hash, 0 until somebody asks */
+	__u16 ether_type; /* host order, of the innermost header after VLAN tags */
+	__u16 vlan;	  /* outermost VLAN id in host order (12 bits), 0 where untagged */
+	__u16 l3_offset;  /* bytes from data */
 	__u16 l4_offset;
 	__u8 l4_protocol;
 	__u8 flags;
-	__u8 in_port;		/* the port number it entered this instance by */
+	__u8 in_port; /* the port number it entered this instance by */
 	__u8 hops;
 };
 
 /* What is carried across a stitch point, in the block; one per program type. */
 struct ikv_saved {
-	__u32 valid;		/* 1 from just before the tail call until the reader has it */
+	__u32 valid; /* 1 from just before the tail call until the reader has it */
 	__u32 mark;
 	__u32 tenant;
 	__u32 hash;
@@ -116,23 +116,23 @@ struct ikv_saved {
 	__u32 out_ifindex;
 };
 
-#define IKV_BLOCK_BYTES		32768
-#define IKV_BLOCK_SAVED_XDP	0
-#define IKV_BLOCK_SAVED_TC	64
-#define IKV_BLOCK_GRAPH_DROPS	128	/* __u64[IKV_GRAPH_REASONS] */
-#define IKV_BLOCK_SCRATCH	256	/* 256 bytes, for the walk and the library within one call */
-#define IKV_BLOCK_COUNTERS	512
+#define IKV_BLOCK_BYTES 32768
+#define IKV_BLOCK_SAVED_XDP 0
+#define IKV_BLOCK_SAVED_TC 64
+#define IKV_BLOCK_GRAPH_DROPS 128 /* __u64[IKV_GRAPH_REASONS] */
+#define IKV_BLOCK_SCRATCH 256	  /* 256 bytes, for the walk and the library within one call */
+#define IKV_BLOCK_COUNTERS 512
 
 /*
  * Who an instance is; the linker defines it per instance as a constant. Its region in the block, 8 bytes a counter:
  * packets, IKV_DROP_FIRST_PRIVATE common drops, `reasons` private drops, `metrics` metrics.
  */
 struct ikv_self {
-	__u32 counters;		/* byte offset of the region in the block */
+	__u32 counters; /* byte offset of the region in the block */
 	__u32 reasons;
 	__u32 metrics;
-	__u32 set_ports;	/* bit mask of ports (0 to 31) that lead to an interface set */
-	__u64 seed;		/* not 0 only in tests: time and random become functions of it */
+	__u32 set_ports; /* bit mask of ports (0 to 31) that lead to an interface set */
+	__u64 seed;	 /* not 0 only in tests: time and random become functions of it */
 };
 
 _Static_assert(sizeof(struct ikv_packet) == 80, "the walk allocates 80 bytes");

@@ -145,9 +145,11 @@ IKV_INLINE __u64 ikv_class_rest_differs(const struct ikv_class_key *key, const _
 }
 
 /* A matching rule may still ask for an interface, which no tree compares. */
-IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena, const struct ikv_class_key *key, __u64 tail)
+IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena,
+				 const struct ikv_class_key *key, __u64 tail)
 {
-	return IKV_LIKELY(!(tail & IKV_CLASS_INTERFACE)) || ikv_class_same_interface(arena, tail, key->ifindex);
+	return IKV_LIKELY(!(tail & IKV_CLASS_INTERFACE)) ||
+	       ikv_class_same_interface(arena, tail, key->ifindex);
 }
 
 /* Rule in an IPv4 leaf: addresses, masks, ports, rest, tail. */
@@ -193,8 +195,9 @@ IKV_INLINE __u64 ikv_class_leaf6(const struct ikv_class_arena *arena,
 		if (i >= count)
 			break;
 		rule = arena->word + (at & arena->mask);
-		if (((src0 ^ rule[0]) & rule[4]) | ((dst0 ^ rule[2]) & rule[6]) | ((src1 ^ rule[1]) & rule[5]) |
-		    ((dst1 ^ rule[3]) & rule[7]) | ikv_class_rest_differs(key, rule + 8))
+		if (((src0 ^ rule[0]) & rule[4]) | ((dst0 ^ rule[2]) & rule[6]) |
+		    ((src1 ^ rule[1]) & rule[5]) | ((dst1 ^ rule[3]) & rule[7]) |
+		    ikv_class_rest_differs(key, rule + 8))
 			continue;
 		if (ikv_class_accepts(arena, key, rule[10]))
 			return rule[10] < found ? rule[10] : found;

@@ -257,7 +257,7 @@ IKV_INLINE void ikv_settle(struct ikv_packet *pkt, const struct ikv_found *found
 	pkt->l3_offset = settled->l3_offset;
 	pkt->l4_offset = settled->l4_offset;
 	pkt->l4_protocol = settled->l4_protocol;
-	pkt->flags = settled->flags | IKV_PARSED;
+	pkt->flags = settled->flags;
 	pkt->l3 = pkt->data + (pkt->l3_offset & IKV_OFFSET_MASK);
 	pkt->l4 = pkt->data + (pkt->l4_offset & IKV_OFFSET_MASK);
 }
@@ -278,6 +278,8 @@ IKV_INLINE int ikv_parse(struct ikv_packet *pkt)
 {
 	if (!(pkt->flags & IKV_PARSED))
 		ikv_parse_all(pkt);
+	pkt->flags |=
+		IKV_PARSED; /* now known on all paths, which the optimiser does not see by itself */
 	return pkt->flags & IKV_MALFORMED ? -IKV_DROP_MALFORMED : 0;
 }
 
