@@ -34,7 +34,7 @@ An error says what, where and why, and what to do about it, on stderr:
 
     hint: what to do
 
-With `--json` stdout holds instead `{{"errors": [{{"code", "message", "where", "why", "hint"}}], "exit_status": number}}`.
+| 1 | `check` or `doctor` found something; or a bug: its traceback is in the file that the message names |
 Codes are stable; texts are not.
 
 | status | meaning |
