@@ -255,7 +255,7 @@ def _name_slots(drawn: Mapping[ProgramType, _Drawings]) -> dict[tuple[ProgramTyp
     for kind, drawings in drawn.items():
         for source in drawings.slots:
             types.setdefault(source, []).append(kind)
-    return {(kind, source): str(source) if len(kinds) == 1 else f"{source}~{kind}"
+    return {(kind, source): str(source) if len(kinds) == 1 else f"{source}@{kind}"
             for source, kinds in types.items() for kind in kinds}
 
 

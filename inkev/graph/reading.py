@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,32 +15,11 @@ import tomli
 
 from inkev.base.errors import FaultList, UserError
 from inkev.base.ids import is_name
-from inkev.base.limits import GRAPH_FILE_BYTES
 from inkev.graph.chains import Link, format_chains, parse_chain
 from inkev.graph.model import DROP, HOST, Device, Edge, Graph, Hook, Instance, Node
 
 _SECTIONS = ("graph", "hooks", "devices", "nf", "edges")
 _Entry = TypeVar("_Entry", Hook, Device, Instance)
-
-
-def read_graph(path: Path) -> Graph:
-    """Return the graph that a file declares.
-
-    Raises:
-        UserError: `no-such-file`, `file-too-large`.
-        Faults: every fault of the file.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError("no-such-file", f"cannot read {path}", why=error.strerror or str(error)) from error
-    if len(raw) > GRAPH_FILE_BYTES:
-        raise UserError("file-too-large", f"{path} is larger than {GRAPH_FILE_BYTES >> 20} MiB")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise UserError("bad-toml", f"{path} is not UTF-8 text", where=f"byte {error.start}") from error
-    return parse_graph(text, path.name)
 
 
 def parse_graph(text: str, where: str = "graph.toml") -> Graph:

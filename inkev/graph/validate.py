@@ -46,6 +46,20 @@ def check_chain(whole: Partition, faults: FaultList) -> None:
                    where="edges", hint="take away stitch points, or run `inkev stitch` to link inserted instances in")
 
 
+def reached_nodes(graph: Graph, hook: str) -> set[Node]:
+    """Return every node, with the port it is entered by, that packets of a hook may reach."""
+    following: dict[str, list[Node]] = {}
+    for edge in graph.edges:
+        following.setdefault(edge.source.name, []).append(edge.target)
+    waiting, seen = list(following.get(hook, [])), set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += following.get(node.name, []) if node.name in graph.instances else []
+    return seen
+
+
 def function_of(manifest: Manifest, maps: Mapping[str, int]) -> Function:
     """Return what the partition needs to know of a package.
 
@@ -123,17 +137,7 @@ class _Check:
                                  hint="wire it into a chain, or take it away")
 
     def _entered(self, hook: str) -> set[Node]:
-        """Return every node, with the port it is entered by, that packets of a hook may reach."""
-        start = self._targets.get(Node(name=hook))
-        waiting, seen = ([start] if start else []), set[Node]()
-        while waiting:
-            node = waiting.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            waiting += [target for source, target in self._targets.items()
-                        if source.name == node.name and node.name in self._graph.instances]
-        return seen
+        return reached_nodes(self._graph, hook)
 
     def _outer_edges(self, hook: str, entered: set[Node]) -> None:
         home = self._graph.hooks[hook]

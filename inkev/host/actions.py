@@ -248,6 +248,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return not self.actions
 
     def commit_point(self) -> int:
-        """Return the place after the action that makes the new state run; before it everything is undone on failure."""
-        places = [i for i, action in enumerate(self.actions) if isinstance(action, Flip)]
+        """Return the place up to which a failure undoes everything: the new state runs and all hooks carry it."""
+        places = [place for place, action in enumerate(self.actions) if isinstance(action, Flip | Attach)]
         return places[-1] + 1 if places else 0
+
+    def flip_point(self) -> int:
+        """Return the place after the flip: where a killed command's successor goes on, if the cell has moved."""
+        return next((place + 1 for place, action in enumerate(self.actions) if isinstance(action, Flip)), 0)

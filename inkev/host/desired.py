@@ -173,7 +173,7 @@ def _adopt(whole: Partition, running: Spec | None) -> Partition:
 
 
 def _is_slot(whole: Partition, cut: str) -> bool:
-    return any(key.partition("~")[0] == cut for key in whole.slots)
+    return any(key.partition("@")[0] == cut for key in whole.slots)
 
 
 def _owned(graph: Graph) -> dict[str, tuple[str, ...]]:

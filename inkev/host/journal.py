@@ -1,0 +1,42 @@
+"""What a command is about to do, on disk while it does it: so that the next one can finish or undo it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from inkev.host.actions import Plan
+
+
+class Journal:
+    """One file a graph in a root's state folder; there only while a plan runs or after a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, plan: Plan) -> None:
+        """Put the plan on disk, whole or not at all.
+
+        The kernel's state does not outlive a power cut either, so nothing is synced.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        staged = self._path(plan.graph).with_suffix(".new")
+        staged.write_bytes(msgspec.json.encode(plan))
+        staged.replace(self._path(plan.graph))
+
+    def find(self, graph: str) -> Plan | None:
+        """Return the plan that a killed command left, or None."""
+        try:
+            return msgspec.json.decode(self._path(graph).read_bytes(), type=Plan)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            return None  # another version's: what it staged is cleared as leftovers
+
+    def clear(self, graph: str) -> None:
+        """Forget the plan: it is done or undone."""
+        self._path(graph).unlink(missing_ok=True)
+
+    def _path(self, graph: str) -> Path:
+        return self._folder / f"journal-{graph}.json"
