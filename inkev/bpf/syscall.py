@@ -15,7 +15,7 @@ _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "
 _NUMBER = _NUMBERS.get(platform.machine(), 280)
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-_syscall = LIBC.syscall
+_syscall = LIBC["syscall"]
 _syscall.restype = ctypes.c_long
 _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from inkev.base.errors import KernelError, UserError
 from inkev.bpf.cpus import possible_cpus
 from inkev.bpf.maps import PER_CPU, Map, MapType, split_cpus
+from inkev.bpf.membarrier import wait_for_programs
 from inkev.datapath.interfaces import read_links
 from inkev.datapath.pins import GraphPins
 from inkev.datapath.rows import Interfaces, Row, RowCodec
@@ -19,11 +20,10 @@ from inkev.host.kernel import TableHandle
 from inkev.package.layout import MapLayout
 from inkev.package.manifest import Table
 
-Engine = Callable[[Callable[[str], Map], Table, Mapping[str, MapLayout], Callable[[], Interfaces]], TableHandle]
+OpenMap = Callable[[str], Map]
+NameInterfaces = Callable[[], Interfaces]
+Engine = Callable[[OpenMap, Table, Mapping[str, MapLayout], NameInterfaces], TableHandle]
 """Makes a table of: how to open the instance's maps by name, what the manifest declares, layouts, interface names."""
-
-_ENGINES = {"direct": "inkev.datapath.tables:DirectTable", "classifier": "inkev.datapath.classifier:ClassifierTable"}
-"""By the names that a manifest's `engine` uses; imported when a table needs one."""
 
 _ARRAYS = frozenset({MapType.ARRAY, MapType.PERCPU_ARRAY})
 
@@ -41,9 +41,7 @@ def open_table(pins: GraphPins, generations: tuple[int, ...], instance: str, tab
     def interfaces() -> Interfaces:
         return _interfaces(pins, generations)
 
-    module, _, name = _ENGINES[table.engine].partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)
-    return engine(open_map, table, layouts, interfaces)
+    return ENGINES[table.engine](open_map, table, layouts, interfaces)
 
 
 def _find(pins: GraphPins, generations: tuple[int, ...], instance: str, name: str) -> Path:
@@ -71,8 +69,8 @@ def _interfaces(pins: GraphPins, generations: tuple[int, ...]) -> Interfaces:
 class DirectTable:
     """A table whose rows are a map's entries."""
 
-    def __init__(self, open_map: Callable[[str], Map], table: Table, layouts: Mapping[str, MapLayout],
-                 interfaces: Callable[[], Interfaces]) -> None:
+    def __init__(self, open_map: OpenMap, table: Table, layouts: Mapping[str, MapLayout],
+                 interfaces: NameInterfaces) -> None:
         try:
             layout = layouts[table.map]
         except KeyError:
@@ -181,3 +179,20 @@ def _remove(held: Map, keys: list[bytes]) -> None:
 
 def _delete(held: Map, key: bytes) -> bool:
     return held.info.type not in _ARRAYS and held.delete(key)
+
+
+def _open_classifier(open_map: OpenMap, table: Table, layouts: Mapping[str, MapLayout],  # noqa: ARG001
+                     interfaces: NameInterfaces) -> TableHandle:
+    """Return a table of ordered rules, whose three maps <inkev/classify.h> declares."""
+    from inkev.datapath.classifier.table import ClassifierTable
+
+    hits = open_map(f"{table.map}_hits")
+    with open_map(table.map) as rules, open_map(f"{table.map}_tree") as tree:
+        made = ClassifierTable(table, rules, tree, hits, grace=wait_for_programs,
+                               find_interface=lambda name: interfaces().find(name))
+    finalize(made, hits.close)
+    return made
+
+
+ENGINES: dict[str, Engine] = {"direct": DirectTable, "classifier": _open_classifier}
+"""By the names that a manifest's `engine` uses."""

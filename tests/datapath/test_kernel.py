@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inkev.base.errors import ConflictError, KernelError
+from inkev.base.errors import ConflictError, KernelError, UserError
 from inkev.base.paths import Root
 from inkev.bpf.maps import Map
 from inkev.datapath.kernel import LinuxKernel
@@ -117,7 +117,7 @@ def test_a_refused_program_leaves_the_kernel_as_it_was(kernel, root):
     with pytest.raises(KernelError) as refusal:
         kernel.load(GRAPH, 2, bad)
     assert refusal.value.code == "verifier-refused"
-    assert "invalid access to packet" in refusal.value.faults[0].why
+    assert "outside of the packet" in refusal.value.faults[0].why
     assert "invalid access to packet" in refusal.value.log
     assert sorted(str(path) for path in root.bpffs.rglob("*")) == before
 
@@ -204,7 +204,7 @@ def test_every_verb_may_be_repeated(kernel):
 
 BLOCK = """
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32);
-	 __uint(value_size, 32768); } ikv_block SEC(".maps");
+        __uint(value_size, 32768); } ikv_block SEC(".maps");
 """
 BUMP = """
 	__u32 key = 0;
@@ -252,7 +252,7 @@ def test_rows_are_added_changed_removed_and_loaded(kernel):
     table.remove({"address": "10.0.0.1"})
     for wrong, code in (({"address": "10.0.0.1"}, "no-such-row"), ({"packets": 1}, "missing-column"),
                         ({"address": "10.0.0.2", "colour": 1}, "unknown-column")):
-        with pytest.raises(Exception, match="") as refusal:
+        with pytest.raises(UserError) as refusal:
             table.remove(wrong)
         assert refusal.value.code == code
     rows = [{"address": f"10.0.1.{number}", "packets": number} for number in range(200)]
