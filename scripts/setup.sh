@@ -89,7 +89,7 @@ mount_bpffs() {
 fingerprint() { { pwd; "$python" --version; cat pyproject.toml; } | sha256sum | cut -d' ' -f1; }
 
 install_project() {
-	local stamp="$venv/.inkev-$level" wanted extra=""
+	local stamp="$venv/.inkev-$level" wanted extra="[check]"
 	wanted=$(fingerprint)
 	if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$venv/bin/inkev" ]; then return; fi
 	if [ "$level" = dev ]; then extra="[dev]"; fi

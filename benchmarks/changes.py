@@ -1,0 +1,157 @@
+"""Changes of a running graph under traffic: how soon they carry packets, and what they lose."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.frames import MANY, mac, udp_frames
+from benchmarks.hosts import Line, line
+from benchmarks.measure import Benchmark, Measure, below, informative
+from benchmarks.sender import Sender, Sent
+from benchmarks.sink import Sink, swallowing
+from benchmarks.site import site
+from inkev.agent.wiring import Wiring
+from inkev.bpf.program import ProgramType
+from inkev.host.host import Host
+from inkev.host.kernel import Kernel
+
+GRAPH, POINT, NEWCOMER = "changing", "screening", "newcomer"
+INSERTS = 15
+CHANGES = 1_000
+RATE = 200_000
+TEXT = f"""
+[graph]
+name = "{GRAPH}"
+[hooks]
+wan = {{ interface = "wan", type = "xdp" }}
+lan = {{ interface = "lan", type = "xdp" }}
+[nf.first]
+package = "probe"
+[nf.last]
+package = "probe"
+[edges]
+chains = ["wan -> first -> last -> lan"]
+stitch-points = {{ {POINT} = "first -> last" }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A stitched graph and the parts of inkev that change it, in this process."""
+
+    hosts: Line
+    host: Host
+    kernel: Kernel
+    frames: list[bytes]
+
+    def insert(self, **config: object) -> None:
+        """Put the newcomer in."""
+        self.host.insert(GRAPH, "probe", POINT, name=NEWCOMER, config=config)
+
+    def remove(self) -> None:
+        """Take the newcomer out."""
+        self.host.remove(GRAPH, NEWCOMER)
+
+
+@contextmanager
+def running() -> Iterator[Running]:
+    """Stitch the graph on the edge for the length of the block, this thread being there."""
+    wiring = Wiring(site().root)
+    with line(checksum_offload=False) as hosts, site().stitched(GRAPH, TEXT, hosts.edge), hosts.edge.inside():
+        wiring.linker.warm()
+        try:
+            yield Running(hosts, wiring.host, wiring.kernel, udp_frames(
+                MANY, source_mac=mac(hosts.source.mac), target_mac=mac(hosts.wan.mac)))
+        finally:
+            wiring.linker.close()
+
+
+def _counters_of_newcomer(graph: Running) -> int:
+    graph.insert()
+    found = graph.kernel.observe(GRAPH)
+    graph.remove()
+    assert found is not None
+    return found.spec.counters[NEWCOMER]
+
+
+def _time_insert(graph: Running, counters: int, **config: object) -> float:
+    """Return the milliseconds from the call until a packet has been counted by the newcomer."""
+    start = time.perf_counter()
+    graph.insert(**config)
+    while not graph.kernel.read_counters(GRAPH, counters, 1)[0]:
+        pass
+    elapsed = time.perf_counter() - start
+    graph.remove()
+    return elapsed * 1e3
+
+
+def insert_latency() -> list[Measure]:
+    """Measure inserts of an installed package, linked before and never linked before."""
+    with running() as graph, Sender(graph.hosts.source, graph.frames, rate=RATE) as sender:
+        counters = _counters_of_newcomer(graph)
+        known = [_time_insert(graph, counters) for _ in range(INSERTS)]
+        fresh = [_time_insert(graph, counters, salt=number) for number in range(1, INSERTS + 1)]
+        sender.stop()
+    return [below("insert to first packet, linked before (median)", statistics.median(known), "ms", 1.5),
+            below("insert to first packet, never linked before (median)", statistics.median(fresh), "ms", 80)]
+
+
+def _send(graph: Running, sink: Sink, rate: float, seconds: float) -> tuple[Sent, int]:
+    """Send for a while with nothing changing; return what was sent and how many were lost."""
+    before = sink.packets
+    with Sender(graph.hosts.source, graph.frames, rate=rate) as sender:
+        time.sleep(seconds)
+        sent = sender.stop()
+    return sent, sent.packets - (sink.packets - before)
+
+
+def _loss_free_rate(graph: Running, sink: Sink) -> float:
+    """Return the highest rate, in steps of a tenth, at which a run without changes loses nothing."""
+    sent, lost = _send(graph, sink, 0, 2.0)
+    rate = sent.packets / sent.seconds
+    while lost:
+        rate *= 0.9
+        _, lost = _send(graph, sink, rate, 1.0)
+    return rate
+
+
+def _change(graph: Running) -> int:
+    """Insert, replace and remove in turn; return how many changes were made."""
+    done = 0
+    while done < CHANGES:
+        graph.insert()
+        graph.host.replace(GRAPH, NEWCOMER, "probe", config={"count-udp": False})
+        graph.remove()
+        done += 3
+    return done
+
+
+def loss() -> list[Measure]:
+    """Count the packets lost over many changes, at four fifths of the rate that loses nothing."""
+    os.sched_setaffinity(0, {0})
+    try:
+        with running() as graph, swallowing(graph.hosts.sink, ProgramType.XDP) as sink:
+            rate = 0.8 * _loss_free_rate(graph, sink)
+            received, drops = sink.packets, graph.hosts.drops()
+            with Sender(graph.hosts.source, graph.frames, rate=rate) as sender:
+                start = time.perf_counter()
+                changes = _change(graph)
+                seconds = time.perf_counter() - start
+                sent = sender.stop()
+            lost = sent.packets - (sink.packets - received)
+            dropped = graph.hosts.drops() - drops
+    finally:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    what = f"packets lost over {changes:,} inserts, replaces, removals"
+    return [below(f"{what}, of {sent.packets:,}", lost, "packets", 0, yardstick="the devices' own drops",
+                  yardstick_value=dropped),
+            informative("a change, mean over all", seconds / changes * 1e3, "ms"),
+            informative("rate meanwhile", sent.packets / sent.seconds / 1e6, "Mpps")]
+
+
+BENCHMARKS = (Benchmark("insert-latency", insert_latency), Benchmark("loss", loss))
