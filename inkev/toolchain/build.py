@@ -22,6 +22,7 @@ from inkev.package.layout import Layout
 from inkev.package.manifest import Manifest, Program
 from inkev.package.reading import read_package
 from inkev.toolchain.includes import find_include_folder
+from inkev.toolchain.ir_grammar import normalise_text
 from inkev.toolchain.layouts import make_layout
 
 CLANG_FLOOR = 14
@@ -164,6 +165,7 @@ def _build_unit(unit: Unit, folder: Path, include: Path, compiler: tuple[str, st
         if ran.returncode != 0:
             _report(unit, ran.stderr, faults)
             return None
+        _normalise(bitcode, unit, compiler[0], folder)
         native = Path(scratch, "program.o")
         ran = _run(
             [
@@ -187,6 +189,15 @@ def _build_unit(unit: Unit, folder: Path, include: Path, compiler: tuple[str, st
             return None
         stamp = _stamp(unit, folder, include, compiler[1], _inputs(listing.read_text()))
         return _described(unit, bitcode.read_bytes(), native.read_bytes(), stamp, compiler[1], faults)
+
+
+def _normalise(bitcode: Path, unit: Unit, compiler: str, folder: Path) -> None:
+    """Take out of bitcode what linking would only carry along: where variables are kept, and our own entry's section."""
+    listing = bitcode.with_suffix(".ll")
+    plain = ["-target", "bpf", "-O2", "-Xclang", "-disable-llvm-passes", "-emit-llvm"]
+    _run([compiler, *plain, "-S", str(bitcode), "-o", str(listing)], folder).check_returncode()
+    listing.write_text(normalise_text(listing.read_text(), keep_sections=unit.is_foreign))
+    _run([compiler, *plain, "-x", "ir", "-c", str(listing), "-o", str(bitcode)], folder).check_returncode()
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,9 @@ _TAIL = re.compile(
 _ALIAS = re.compile(rf"^{_NAME} = [^\"]*?\b(alias|ifunc) ")
 _DBG = re.compile(r", !dbg !\d+")
 
+_HEADERS = re.compile(r"^(?:@|define ).*$", re.MULTILINE)
+_SUSPECT = (" asm ", "\nmodule asm ", " alias ", " ifunc ")
+"""Words without which a module needs no closer look."""
 _ASM_LOAD = re.compile(
     r'^(\s*)(%[\w.]+) = (?:tail )?call (\w+) asm sideeffect "\$0 = \*\((u8|u16|u32|u64) \*\)\(\$1 \+ \$2\)", "=r,r,i"'
     r"\((?:\w+ )*?ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$"
@@ -33,6 +36,7 @@ _ASM_TAIL_CALL = re.compile(
     r"\(ptr (?:\w+ )*([%@][\w.]+), ptr (?:\w+ )*([%@][\w.]+), i(?:32|64) (\d+)\)(.*)$"
 )
 _HARMLESS_ASM = re.compile(r' asm (?:sideeffect )?"", ')
+_VARIABLE_PLACE = re.compile(r"\s+(?:(?:tail )?call void @llvm\.dbg\.(?:value|declare|label)\(|#dbg_)")
 _OWN_TAIL_CALL = "inttoptr (i64 12 to ptr)("
 
 
@@ -49,8 +53,8 @@ class GlobalLine:
 def read_globals(ir: str) -> dict[str, GlobalLine]:
     """Return every global of the module by name."""
     found = {}
-    for line in ir.splitlines():
-        if line.startswith("@") and (match := _GLOBAL.match(line)):
+    for line in _HEADERS.findall(ir):
+        if match := _GLOBAL.match(line):
             section = _SECTION.search(line)
             head = _HEAD.match(match[2])
             found[match[1].strip('"')] = GlobalLine(
@@ -65,8 +69,8 @@ def read_globals(ir: str) -> dict[str, GlobalLine]:
 def read_sections(ir: str) -> dict[str, str]:
     """Return the section of every function that the module defines; empty where it has none."""
     found = {}
-    for line in ir.splitlines():
-        if line.startswith("define ") and (match := _DEFINE.match(line)):
+    for line in _HEADERS.findall(ir):
+        if match := _DEFINE.match(line):
             section = _FUNCTION_SECTION.search(line)
             found[match[1].strip('"')] = section[1] if section else ""
     return found
@@ -79,6 +83,8 @@ def _initial(body: str) -> str:
 
 def refusals(ir: str) -> Iterator[str]:
     """Yield what of a module cannot be joined: aliases, assembly outside functions, unknown inline assembly."""
+    if not any(word in ir for word in _SUSPECT):
+        return
     for line in ir.splitlines():
         if match := _ALIAS.match(line):
             yield f"{match[2]} @{match[1]}: only functions and variables can be joined"
@@ -141,16 +147,21 @@ def _context_load(match: re.Match[str], number: int) -> list[str]:
     return lines
 
 
-def functions_with_tail_calls(ir: str) -> set[str]:
-    """Return the functions that make tail calls of their own."""
-    found: set[str] = set()
-    current = ""
-    for line in ir.splitlines():
-        if match := _DEFINE.match(line):
-            current = match[1].strip('"')
-        elif _OWN_TAIL_CALL in line:
-            found.add(current)
-    return found
+def has_tail_calls(ir: str) -> bool:
+    """Return whether the module makes tail calls of its own."""
+    return _OWN_TAIL_CALL in ir
+
+
+def normalise_text(ir: str, *, keep_sections: bool) -> str:
+    """Return the module without records of where variables are kept, and without its functions' sections unless kept.
+
+    Types, functions and lines stay described: they become BTF. Where a variable is kept serves debuggers alone, and costs a
+    quarter of the time that linking takes.
+    """
+    lines = [line for line in ir.splitlines() if not _VARIABLE_PLACE.match(line)]
+    if not keep_sections:
+        lines = [strip_section(line) if line.startswith("define ") else line for line in lines]
+    return "\n".join(lines) + "\n"
 
 
 def place_in_section(line: str, section: str) -> str:

@@ -56,8 +56,7 @@ class Isolation:
         self.initials: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
         self.outer: set[str] = set()
-        calling = ir_grammar.functions_with_tail_calls(self.ir)
-        self.result = Isolated(self.module, f"ikv_entry_{number}", False, bool(calling))
+        self.result = Isolated(self.module, f"ikv_entry_{number}", False, ir_grammar.has_tail_calls(self.ir))
 
     def run(self) -> Isolated:
         """Do the work."""
@@ -65,7 +64,6 @@ class Isolation:
         self._name_functions()
         self._collect_garbage()
         self._edit_text()
-        self.module.verify()
         self.result.module = self.module
         return self.result
 
@@ -210,9 +208,6 @@ class Isolation:
         builder = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options(speed_level=2))
         passes = llvm.create_new_module_pass_manager()
         passes.add_global_dead_code_eliminate_pass()
-        for value in self.module.global_variables:
-            if value.name in self.result.kept and value.name not in self.data:
-                continue
         passes.run(self.module, builder)
         alive = {value.name for value in self.module.functions if not value.is_declaration}
         for value in self.module.functions:
@@ -220,9 +215,14 @@ class Isolation:
                 value.linkage = llvm.Linkage.external
         self.result.kept |= self.outer & alive
 
+    def _has_sections(self) -> bool:
+        """Return whether a function that stays would be taken for a program of its own."""
+        alive = {value.name for value in self.module.functions if not value.is_declaration}
+        placed = {f"{self.token}_{self.number}_{name}" for name, section in self.sections.items() if section}
+        return self.result.is_subprogram or bool(placed & alive)
+
     def _edit_text(self) -> None:
-        headers = self.result.is_subprogram or any(self.sections.get(name) for name in self.sections)
-        if not (self.data or self.initials or self.sizes or headers):
+        if not (self.data or self.initials or self.sizes or self._has_sections()):
             return
         widths = {
             value.name: self.machine.target_data.get_abi_size(value.global_value_type)
@@ -231,7 +231,7 @@ class Isolation:
         }
         lines = [
             self._edit_line(line, widths) if line.startswith(("@", "define ")) else line
-            for line in str(self.module).splitlines()
+            for line in ir_grammar.normalise_text(str(self.module), keep_sections=True).splitlines()
         ]
         text = "\n".join(lines)
         for symbol, entries in self.sizes.items():
