@@ -141,7 +141,7 @@ IKV_INLINE __u64 ikv_class_rest_differs(const struct ikv_class_key *key, const _
 	__u64 off = ((key->ports | IKV_CLASS_GUARDS) - (range & IKV_CLASS_LANES)) & IKV_CLASS_LANES;
 	__u64 inside = ((range >> 16 & IKV_CLASS_LANES) | IKV_CLASS_GUARDS) - off;
 
-	return (~inside & IKV_CLASS_GUARDS) | ((rest ^ key->rest) & rest >> 32);
+	return (~inside & IKV_CLASS_GUARDS) | ((rest ^ key->rest) & rest >> 32 & 0xffffff);
 }
 
 /* A matching rule may still ask for an interface, which no tree compares. */
@@ -152,29 +152,35 @@ IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena,
 	       ikv_class_same_interface(arena, tail, key->ifindex);
 }
 
-/* Rule in an IPv4 leaf: addresses, masks, ports, rest, tail. */
-#define IKV_CLASS_WORDS4 5
-/* Rule in an IPv6 leaf: source 2, destination 2, their masks 4, ports, rest, tail. */
+/*
+ * Rule in an IPv4 leaf: addresses, ports, rest, tail. In `rest`: what must be, bits 0 to 23; its mask, 32 to 55; how many low
+ * bits of the source do not matter, 24 to 31; of the destination, 56 to 63.
+ */
+#define IKV_CLASS_WORDS4 4
+/* Rule in an IPv6 leaf: source 2, destination 2, their masks 4, ports, rest without lengths, tail. */
 #define IKV_CLASS_WORDS6 11
 
 /* The tail of the first rule of the leaf that matches, or `found`. */
 IKV_INLINE __u64 ikv_class_leaf4(const struct ikv_class_arena *arena,
 				 const struct ikv_class_key *key, __u64 node, __u64 found)
 {
-	__u64 addresses = (__u64)key->word[IKV_CLASS_DST] << 32 | key->word[IKV_CLASS_SRC];
+	__u32 src = key->word[IKV_CLASS_SRC], dst = key->word[IKV_CLASS_DST];
 	__u32 at = node & IKV_CLASS_WORST, count = node >> 33 & 0x7f;
 
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < IKV_CLASS_LEAF_RULES; i++, at += IKV_CLASS_WORDS4) {
 		const __u64 *rule;
+		__u64 differs;
 
 		if (i >= count)
 			break;
 		rule = arena->word + (at & arena->mask);
-		if (((addresses ^ rule[0]) & rule[1]) | ikv_class_rest_differs(key, rule + 2))
+		differs = (__u64)(src ^ (__u32)rule[0]) >> (rule[2] >> 24 & 63);
+		differs |= (dst ^ rule[0] >> 32) >> (rule[2] >> 56 & 63);
+		if (differs | ikv_class_rest_differs(key, rule + 1))
 			continue;
-		if (ikv_class_accepts(arena, key, rule[4]))
-			return rule[4] < found ? rule[4] : found;
+		if (ikv_class_accepts(arena, key, rule[3]))
+			return rule[3] < found ? rule[3] : found;
 	}
 	return found;
 }
