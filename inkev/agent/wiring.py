@@ -21,6 +21,7 @@ from inkev.plugins.hookspecs import Builder, Kernel, Linker, Source, hookimpl
 
 if TYPE_CHECKING:
     from inkev.agent.diagnosis import Finding
+    from inkev.agent.graphs import Graphs
     from inkev.agent.settings import Settings
     from inkev.host.checking import Checker
     from inkev.plugins.manager import Plugins
@@ -117,6 +118,15 @@ class Wiring:
     def linker(self) -> Linker:
         """What links segments, with the root's cache."""
         return self.plugins.ask("inkev_linker", root=self.root)
+
+    @cached_property
+    def graphs(self) -> Graphs:
+        """The graphs of the root."""
+        from inkev.agent.graphs import Graphs
+        from inkev.host.host import Host
+
+        host = Host(self.root, self.kernel, self.linker, self.store)
+        return Graphs(host, self.kernel, self.plugins.notify)
 
     def open_source(self, location: str) -> Source:
         """Return the package source at a location.

@@ -34,7 +34,8 @@ An error says what, where and why, and what to do about it, on stderr:
 
     hint: what to do
 
-| 1 | `check` or `doctor` found something; or a bug: its traceback is in the file that the message names |
+With `--json` stdout holds instead
+`{{"errors": [{{"code", "message", "where", "why", "hint"}}], "exit_status": number}}`.
 Codes are stable; texts are not.
 
 | status | meaning |
@@ -73,6 +74,8 @@ def _section(name: str, command: Command, parent: click.Context) -> Iterator[str
     yield f"## inkev {name}\n"
     yield f"    {command.get_usage(context).removeprefix('Usage: ')}\n"
     yield inspect.cleandoc(command.help or "").replace("\b\n", "") + "\n"
+    if command.epilog:
+        yield textwrap.indent(command.epilog.replace("\b\n", ""), "    ")
     common = {parameter.name for parameter in common_options()}
     own = [parameter for parameter in command.params if parameter.name not in common]
     rows = list(_options(own))
