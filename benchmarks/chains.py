@@ -22,6 +22,12 @@ TARGETS = IPv4Network("10.2.0.0/16")
 _STATION, _PLACE = Struct("=6sH"), Struct("=IIBB6x")
 _PREFIX, _ROUTE = Struct("=I4s"), Struct("=4sBB2x")
 _NEXT, _NEIGHBOUR, _INTERFACE = Struct("=4sI"), Struct("=6sBxQ"), Struct("=6sH24x")
+HEAD = """[graph]
+name = "chain"
+[hooks]
+wan = { interface = "wan", type = "xdp" }
+lan = { interface = "lan", type = "xdp" }
+"""
 IN, OUT = 0, 1
 """Numbers of the ports p1 and p2, by which packets enter and leave every stage."""
 
@@ -67,8 +73,7 @@ def neighbours(stage: int, stages: int) -> list[tuple[IPv4Address, bytes]]:
 
 def graph(stages: int) -> str:
     """Return the chain as a graph file."""
-    parts = ['[graph]\nname = "chain"\n[hooks]\nwan = { interface = "wan", type = "xdp" }\n'
-             'lan = { interface = "lan", type = "xdp" }\n']
+    parts = [HEAD]
     parts += [_router(stage, stages) if stage % 2 else _switch(stage, stages) for stage in range(stages)]
     forth = " -> ".join(["wan", *(f"p1:n{stage}:p2" for stage in range(stages)), "lan"])
     return "\n".join([*parts, "[edges]", f'chains = ["{forth}"]', ""])

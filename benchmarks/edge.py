@@ -1,4 +1,4 @@
-"""The edge that several benchmarks stitch: firewall, switch, router, each alone or in a row, and the same policy for nft."""
+"""The edge that several benchmarks stitch: firewall, switch, router, alone or in a row; and its policy for nft."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An inkev root for the whole run: first-party packages published and installed, graphs stitched and taken away again."""
+"""An inkev root for the whole run: first-party packages published and installed, graphs stitched and taken away."""
 
 from __future__ import annotations
 

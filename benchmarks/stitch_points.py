@@ -12,13 +12,18 @@ from inkev.bpf.program import ProgramType
 
 FUNCTIONS = 8
 HOPS = FUNCTIONS - 1
+HEAD = """[graph]
+name = "points"
+[hooks]
+wan = { interface = "wan", type = "xdp" }
+lan = { interface = "lan", type = "xdp" }
+"""
 
 
 def graph(*, points: bool) -> str:
     """Return a chain of probes, with a stitch point between each two or with none."""
     names = [f"p{number}" for number in range(FUNCTIONS)]
-    parts = ['[graph]\nname = "points"\n[hooks]\nwan = { interface = "wan", type = "xdp" }\n'
-             'lan = { interface = "lan", type = "xdp" }\n']
+    parts = [HEAD]
     parts += [f'[nf.{name}]\npackage = "probe"\n' for name in names]
     parts.append(f'[edges]\nchains = ["{" -> ".join(["wan", *names, "lan"])}"]\n')
     if points:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from demo.console import Stage
-from demo.network import CLIENT, LAN, SERVER, WAN, Network, network
+from demo.network import CLIENT, SERVER, Network, network
 from inkev.base.paths import find_root
 from tests.stream import Stream
 

@@ -13,7 +13,6 @@ PREFIX = "ikvd"
 CLIENT, SERVER = "10.1.0.2", "10.2.0.2"
 WAN, LAN = "10.1.0.1", "10.2.0.1"
 WAN_MAC, LAN_MAC = "02:0e:00:00:01:01", "02:0e:00:00:02:01"
-CLIENT_MAC, SERVER_MAC = "02:0e:00:00:01:02", "02:0e:00:00:02:02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,11 @@ def network() -> Iterator[Network]:
         remove_namespace(Path(path))
     with Lab(PREFIX) as lab:
         client, edge, server = lab.host("client"), lab.host("edge"), lab.host("server")
-        lab.wire(client, "eth0", edge, "wan", f"{CLIENT}/24", f"{WAN}/24")
-        lab.wire(edge, "lan", server, "eth0", f"{LAN}/24", f"{SERVER}/24")
-        client.ip(f"link set eth0 address {CLIENT_MAC}", f"route add default via {WAN}")
-        server.ip(f"link set eth0 address {SERVER_MAC}", f"route add default via {LAN}")
+        for host in (client, edge, server):
+            host.sysctl("net/ipv6/conf/default/disable_ipv6", 1)
+        lab.wire(client, "eth0", edge, "wan")
+        lab.wire(edge, "lan", server, "eth0")
         edge.ip(f"link set wan address {WAN_MAC}", f"link set lan address {LAN_MAC}")
+        for host, address, gateway in ((client, CLIENT, WAN), (server, SERVER, LAN)):
+            host.ip(f"address add {address}/24 dev eth0", f"route add default via {gateway}")
         yield Network(client, edge, server)
