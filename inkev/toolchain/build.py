@@ -192,7 +192,7 @@ def _build_unit(unit: Unit, folder: Path, include: Path, compiler: tuple[str, st
 
 
 def _normalise(bitcode: Path, unit: Unit, compiler: str, folder: Path) -> None:
-    """Take out of bitcode what linking would only carry along: where variables are kept, and our own entry's section."""
+    """Take out of bitcode what linking would only carry along: variables' places, and our own entry's section."""
     listing = bitcode.with_suffix(".ll")
     plain = ["-target", "bpf", "-O2", "-Xclang", "-disable-llvm-passes", "-emit-llvm"]
     _run([compiler, *plain, "-S", str(bitcode), "-o", str(listing)], folder).check_returncode()

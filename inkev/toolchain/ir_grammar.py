@@ -155,8 +155,8 @@ def has_tail_calls(ir: str) -> bool:
 def normalise_text(ir: str, *, keep_sections: bool) -> str:
     """Return the module without records of where variables are kept, and without its functions' sections unless kept.
 
-    Types, functions and lines stay described: they become BTF. Where a variable is kept serves debuggers alone, and costs a
-    quarter of the time that linking takes.
+    Types, functions and lines stay described: they become BTF. Where a variable is kept serves debuggers alone, and
+    costs a quarter of the time that linking takes.
     """
     lines = [line for line in ir.splitlines() if not _VARIABLE_PLACE.match(line)]
     if not keep_sections:

@@ -6,6 +6,7 @@ import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from inkev.bpf.libbpf import Object
@@ -40,15 +41,21 @@ def compile_source(folder: Path, source: str, hook: str = "xdp", dialect: str = 
 
 def member(instance: str, bitcode: bytes, place: int = 0, **more: object) -> Member:
     """Return a member whose counters are the region of that place."""
-    given = {"program": "main", "dialect": "inkev", "entry": "nf", "counters": COUNTERS + REGION * place, "reasons": 4,
-             "metrics": 4} | more
+    given = {
+        "program": "main",
+        "dialect": "inkev",
+        "entry": "nf",
+        "counters": COUNTERS + REGION * place,
+        "reasons": 4,
+        "metrics": 4,
+    } | more
     return Member(instance=instance, bitcode=bitcode, **given)
 
 
 def chain(members: list[Member], last: Target, hook: str = "xdp", **more: object) -> LinkRequest:
     """Return members one behind the other, each by port 0; the last one's port 0 leads to `last`."""
     names = [one.instance for one in members]
-    exits = [Exit(here, 0, Step(there, 0)) for here, there in zip(names, names[1:], strict=False)]
+    exits = [Exit(here, 0, Step(there, 0)) for here, there in pairwise(names)]
     return request(members, [*exits, Exit(names[-1], 0, last)], hook, **more)
 
 
@@ -112,5 +119,3 @@ def loaded(linked: LinkedObject, hook: str = "xdp", reuse: dict[str, Map] | None
         opened.load(*TYPES[hook])
         maps = {one.name: stack.enter_context(one.take()) for one in opened.iter_maps()}
         yield Loaded(stack.enter_context(opened.take_program("segment")), maps)
-
-

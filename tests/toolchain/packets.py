@@ -9,8 +9,9 @@ ETHER = bytes.fromhex("020000000001020000000002")
 
 def ipv4(ttl: int = 64, protocol: int = 17, payload: bytes = b"\x04\xd2\x00\x35\x00\x08\x00\x00") -> bytes:
     """Return an IPv4 frame of at least 60 bytes."""
-    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, ttl, protocol, 0, bytes([10, 0, 0, 1]),
-                       bytes([10, 0, 0, 2]))
+    head = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, ttl, protocol, 0, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
+    )
     total = sum(struct.unpack("!10H", head))
     total = (total & 0xFFFF) + (total >> 16)
     head = head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:]
