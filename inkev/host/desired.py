@@ -65,7 +65,8 @@ class Designer:
         counters = place_counters({name: region_bytes(part.manifest) for name, part in parts.items()},
                                   self._regions(running))
         drawn = self._draw(wired, parts, counters, refusals, tuple(cuts), running)
-        standing = tuple(sorted(cut for cut in set(cuts) if _is_slot(drawn.whole, cut)))
+        declared = {str(source) for source in wired.points.values()}
+        standing = tuple(sorted(cut for cut in set(cuts) - declared if _is_slot(drawn.whole, cut)))
         spec = Spec(inkev=inkev.__version__, generation=(running.generation if running else 0) + 1, graph=wired,
                     lock=lock, cuts=standing, partition=drawn.whole, objects=drawn.objects, counters=counters,
                     bank=running.bank if running else 0, owned_tables=_owned(wired), file=file)

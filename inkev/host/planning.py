@@ -236,8 +236,8 @@ def _live(spec: Spec) -> dict[Place, str]:
 
 
 def _content(spec: Spec) -> Spec:
-    """Return what of a spec is compared: not when and by what it was made."""
-    return msgspec.structs.replace(spec, generation=0, bank=0, inkev="", file="")
+    """Return what of a spec is compared: not when and by what it was made, nor cuts, which the partition shows."""
+    return msgspec.structs.replace(spec, generation=0, bank=0, inkev="", file="", cuts=())
 
 
 def describe_changes(old: Spec | None, new: Spec) -> Iterator[str]:
