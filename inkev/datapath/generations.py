@@ -15,6 +15,7 @@ from inkev.bpf.pin import pin, repin
 from inkev.bpf.program import Program
 from inkev.datapath.memory import PROGRAM_TYPES, make_slots, read_cell
 from inkev.datapath.pins import GenerationPins, GraphPins, remove_tree
+from inkev.datapath.stub import TYPES
 from inkev.graph import model
 
 _WORD = Struct("=I")
@@ -22,25 +23,26 @@ _WORD = Struct("=I")
 
 def stage(pins: GraphPins, generation: int) -> None:
     """Make the generation's folder with prog arrays of its own, whatever a killed command left there before."""
-    _settle_running(pins)
-    made = pins.generation(generation)
-    _refuse_running(pins, generation)
-    remove_tree(made.folder)
-    made.folder.mkdir(parents=True)
+    made = _make_folder(pins, generation)
     for program_type in PROGRAM_TYPES:
         make_slots(made.slots(program_type), pins.name)
 
 
 def share(pins: GraphPins, source: int, target: int) -> None:
     """Make generation `target` on the prog arrays of `source`."""
-    _settle_running(pins)
-    made, running = pins.generation(target), pins.generation(source)
-    _refuse_running(pins, target)
-    remove_tree(made.folder)
-    made.folder.mkdir(parents=True)
+    made, running = _make_folder(pins, target), pins.generation(source)
     for program_type in PROGRAM_TYPES:
         with Map.open(running.slots(program_type)) as held:
             pin(held, made.slots(program_type))
+
+
+def _make_folder(pins: GraphPins, generation: int) -> GenerationPins:
+    """Make an empty folder for a generation that does not run."""
+    _settle_beside(pins, generation)
+    made = pins.generation(generation)
+    remove_tree(made.folder)
+    made.folder.mkdir(parents=True)
+    return made
 
 
 def keep(pins: GraphPins, source: int, target: int, key: str, new_key: str) -> None:
@@ -56,14 +58,17 @@ def keep(pins: GraphPins, source: int, target: int, key: str, new_key: str) -> N
 
 
 def _check_portable(program: Program, source: GenerationPins, target: GenerationPins, key: str) -> None:
-    used = set(program.map_ids())
-    for program_type in PROGRAM_TYPES:
-        with Map.open(source.slots(program_type)) as old, Map.open(target.slots(program_type)) as new:
-            if old.info.id in used and new.info.id != old.info.id:
-                raise ConflictError(
-                    "program-not-portable", f"segment {key} cannot be kept in generation {target.number}",
-                    why=f"it leaves through the stitch points of generation {source.number}",
-                    hint="load it again, so that it leaves through its own generation's")
+    program_type: model.ProgramType = "xdp" if program.info.type == TYPES["xdp"] else "tc"
+    with Map.open(source.slots(program_type)) as held:
+        old = held.info.id
+    if old not in program.map_ids():
+        return
+    with Map.open(target.slots(program_type)) as held:
+        if held.info.id != old:
+            raise ConflictError(
+                "program-not-portable", f"segment {key} cannot be kept in generation {target.number}",
+                why=f"it leaves through the stitch points of generation {source.number}",
+                hint="load it again, so that it leaves through its own generation's")
 
 
 def set_slot(pins: GraphPins, generation: int, program_type: model.ProgramType, number: int, key: str) -> None:
@@ -82,9 +87,7 @@ def set_entry(pins: GraphPins, generation: int, program_type: model.ProgramType,
 
 def retire(pins: GraphPins, generation: int) -> None:
     """Unpin a generation that the cell does not name, and empty the bank that nothing reads any more."""
-    _refuse_running(pins, generation)
-    _settle_running(pins)
-    running, bank = read_cell(pins)
+    running, bank = _settle_beside(pins, generation)
     if running:
         clear_bank(pins, 1 - bank)
     remove_tree(pins.generation(generation).folder)
@@ -100,13 +103,12 @@ def clear_bank(pins: GraphPins, bank: int) -> None:
                     entries.delete(key)
 
 
-def _refuse_running(pins: GraphPins, generation: int) -> None:
-    if generation == read_cell(pins)[0]:
+def _settle_beside(pins: GraphPins, generation: int) -> tuple[int, int]:
+    """Settle the generation that runs, which must be another one; return it and its bank."""
+    running, bank = read_cell(pins)
+    if generation == running:
         raise ConflictError("generation-runs", f"generation {generation} of {pins.name} is the one that runs",
                             why="its generation cell names it", hint="observe the graph again and make a new plan")
-
-
-def _settle_running(pins: GraphPins) -> None:
-    running, _ = read_cell(pins)
     if running:
         pins.settle(running)
+    return running, bank

@@ -1,6 +1,7 @@
 """The kernel side of one root: every verb of `inkev.host.kernel.Kernel`, each a step into the module that does it.
 
-Keeps no state of its own beyond which generation it is staging: what it answers stands in the kernel.
+Keeps no state of its own beyond which generation it is staging and which namespaces it was asked about: what it answers
+stands in the kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from inkev.datapath.loader import load_segment
 from inkev.datapath.observation import observe
 from inkev.datapath.pins import GraphPins, graph_pins, names_in, remove_tree
 from inkev.datapath.specs import write_spec
-from inkev.datapath.tables import open_table
+from inkev.datapath.tables import TableSite, open_table
 from inkev.graph.model import Hook, ProgramType
 from inkev.graph.spec import Spec
 from inkev.host.kernel import AttachedHook, Interface, Running, RunningSegment, SegmentLoad, TableHandle
@@ -42,6 +43,7 @@ class LinuxKernel:
         self._root = root
         self._clsact = clsact
         self._staged: dict[str, int] = {}
+        self._namespaces: dict[str, None] = {}
 
     def preflight(self) -> None:
         """Raise unless there are privileges, bpffs and the kernel features that every graph needs."""
@@ -68,6 +70,7 @@ class LinuxKernel:
 
     def interfaces(self, hook: Hook) -> list[Interface]:
         """Return the interfaces that the hook names now, in its namespace."""
+        self._namespaces[hook.netns] = None
         return read_interfaces(hook, frozenset(self._own_programs()))
 
     def open_graph(self, graph: str) -> None:
@@ -165,7 +168,7 @@ class LinuxKernel:
         pins = self._pins(graph)
         running, _ = memory.read_cell(pins)
         staged = self._staged.get(graph, running)
-        return open_table(pins, (staged, running), instance, table, layouts)
+        return open_table(TableSite(pins, (staged, running), instance, tuple(self._namespaces)), table, layouts)
 
     def read_counters(self, graph: str, offset: int, count: int) -> list[int]:
         """Return `count` 8-byte counters from `offset`, each summed over CPUs."""

@@ -17,7 +17,7 @@ from inkev.bpf.maps import Map
 from inkev.bpf.pin import repin
 from inkev.bpf.program import Program
 from inkev.datapath.memory import make_bcast, read_cell
-from inkev.datapath.pins import GenerationPins, GraphPins, read_note, write_note
+from inkev.datapath.pins import GenerationPins, GraphPins, InstancePins, read_note, write_note
 from inkev.datapath.stub import ATTACH_TYPES, TYPES
 from inkev.host.kernel import RunningSegment, SegmentLoad
 from inkev.host.linking import LinkedMap
@@ -38,15 +38,36 @@ class NewMap:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where one segment is being loaded."""
+
+    pins: GraphPins
+    made: GenerationPins
+    segment: SegmentLoad
+    unsettled: GenerationPins | None
+    """The running generation, where it has maps that are not yet the instances' own."""
+
+    def homes(self, instance: str) -> list[InstancePins]:
+        """Return where an instance's state may be, the likeliest owner first."""
+        middle = [self.unsettled.instance(instance)] if self.unsettled else []
+        return [*middle, self.pins.instance(instance)]
+
+    def fingerprint(self, owner: LinkedMap) -> str:
+        """Return the fingerprint of a map's layout as the program declares it; empty where nobody says."""
+        layout = self.segment.layouts.get(owner.instance, {}).get(owner.name)
+        return layout.fingerprint if layout else ""
+
+
 def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad) -> RunningSegment:
     """Load one segment and pin it in the generation.
 
     Raises:
         KernelError: `verifier-refused`, `btf-refused`, `map-layout-changed`, ...: nothing of it stays.
     """
-    made = pins.generation(generation)
+    site = Site(pins, pins.generation(generation), segment, _find_unsettled(pins))
     with Object.open(segment.object.elf) as opened:
-        new = list(_bind_maps(pins, made, segment, opened))
+        new = list(_bind_maps(site, opened))
         try:
             opened.load(TYPES[segment.program_type], ATTACH_TYPES[segment.program_type])
         except KernelError as refusal:
@@ -54,9 +75,14 @@ def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad) -> Runn
         with opened.take_program(PROGRAM) as program, ExitStack() as undo:
             for item in new:
                 _pin_map(item, undo)
-            repin(program, made.segment(segment.key))
+            repin(program, site.made.segment(segment.key))
             undo.pop_all()
             return describe(program, segment.key, segment.object.digest)
+
+
+def _find_unsettled(pins: GraphPins) -> GenerationPins | None:
+    running = pins.generation(read_cell(pins)[0])
+    return running if running.instances.exists() else None
 
 
 def describe(program: Program, key: str, digest: str) -> RunningSegment:
@@ -82,78 +108,72 @@ def _pin_map(item: NewMap, undo: ExitStack) -> None:
     write_note(item.pin, LAYOUT, item.fingerprint)
 
 
-def _bind_maps(pins: GraphPins, made: GenerationPins, segment: SegmentLoad, opened: Object) -> Iterator[NewMap]:
+def _bind_maps(site: Site, opened: Object) -> Iterator[NewMap]:
     """Give the object the maps that exist; yield those that loading it will make."""
-    owners = {item.symbol: item for item in segment.object.maps}
+    owners = {item.symbol: item for item in site.segment.object.maps}
     for held in opened.iter_maps():
         owner = owners.get(held.name)
         if owner is None:
             continue  # constants that members share
         if not owner.instance:
-            _reuse(held, _graph_map(pins, made, owner.name, segment))
-            continue
-        found = _find_state(pins, made, owner, segment, held)
-        if found is not None:
-            _reuse(held, found)
-        else:
-            yield NewMap(held, made.instance(owner.instance).map(owner.name), _fingerprint(segment, owner))
+            with Map.open(_graph_map(site, owner.name)) as found:
+                held.reuse(found)
+        elif not _reuse_state(site, owner, held):
+            yield NewMap(held, site.made.instance(owner.instance).map(owner.name), site.fingerprint(owner))
 
 
-def _graph_map(pins: GraphPins, made: GenerationPins, name: str, segment: SegmentLoad) -> Path:
+def _graph_map(site: Site, name: str) -> Path:
+    pins = site.pins
     if name.startswith(_BCAST):
         return make_bcast(pins, int(name.removeprefix(_BCAST)))
-    known = {"ikv_block": pins.block, "ikv_devices": pins.devices, "ikv_members": pins.members,
-             "ikv_slots": made.slots(segment.program_type)}
+    if name == "ikv_slots":
+        return site.made.slots(site.segment.program_type)
+    known = {"ikv_block": pins.block, "ikv_devices": pins.devices, "ikv_members": pins.members}
     try:
         return known[name]
     except KeyError:
         raise KernelError("bad-object", f"the object asks for a graph map {name}, which no graph has",
-                          where=f"segment {segment.key}") from None
+                          where=f"segment {site.segment.key}") from None
 
 
-def _reuse(held: ObjectMap, path: Path) -> None:
-    with Map.open(path) as found:
-        held.reuse(found)
-
-
-def _find_state(pins: GraphPins, made: GenerationPins, owner: LinkedMap, segment: SegmentLoad,
-                held: ObjectMap) -> Path | None:
-    """Return the pinned map that the instance's state lives in, or None where a new one is to be made.
+def _reuse_state(site: Site, owner: LinkedMap, held: ObjectMap) -> bool:
+    """Give the object the map that the instance's state lives in; return whether there is one to be kept.
 
     Raises:
         KernelError: `map-layout-changed`.
     """
     if owner.name.startswith(_READ_ONLY):
-        return None
-    staged = made.instance(owner.instance).map(owner.name)
-    if staged.exists():
-        return staged
-    found = pins.find_map((read_cell(pins)[0],), owner.instance, owner.name)
-    if found is None or f"{owner.instance}/{owner.name}" in segment.replace_state:
-        return None
-    difference = _difference(found, _fingerprint(segment, owner), held)
-    if difference:
-        raise KernelError("map-layout-changed", f"map {owner.name} of {owner.instance} has another layout now",
-                            where=str(found), why=difference,
-                            hint="give --discard-state to start with an empty map, or keep the version that made it")
-    return found
+        return False
+    if _reuse(site.made.instance(owner.instance).map(owner.name), site, owner, held):
+        return True
+    if f"{owner.instance}/{owner.name}" in site.segment.replace_state:
+        return False
+    return any(_reuse(home.map(owner.name), site, owner, held) for home in site.homes(owner.instance))
 
 
-def _difference(path: Path, fingerprint: str, held: ObjectMap) -> str:
+def _reuse(path: Path, site: Site, owner: LinkedMap, held: ObjectMap) -> bool:
+    try:
+        found = Map.open(path)
+    except FileNotFoundError:
+        return False
+    with found:
+        difference = _difference(found, read_note(path, LAYOUT), site.fingerprint(owner), held)
+        if difference:
+            raise KernelError("map-layout-changed", f"map {owner.name} of {owner.instance} has another layout now",
+                              where=str(path), why=difference,
+                              hint="give --discard-state to start with an empty map, or keep the version that made it")
+        held.reuse(found)
+    return True
+
+
+def _difference(found: Map, known: str, fingerprint: str, held: ObjectMap) -> str:
     """Return how a pinned map differs from what the object declares; empty where it does not."""
-    known = read_note(path, LAYOUT)
     if known and fingerprint and known != fingerprint:
         return f"its layout was {known[:12]}, the program declares {fingerprint[:12]}"
-    with Map.open(path) as found:
-        info = found.info
+    info = found.info
     names = ("type", "key size", "value size", "entries")
     there = (info.type, info.key_size, info.value_size, info.max_entries)
     changed = [f"{name} {old} there, {new} declared"
                for name, old, new in zip(names, there, held.shape[:4], strict=True)
                if old != new and not (name == "entries" and new == 0)]
     return ", ".join(changed)
-
-
-def _fingerprint(segment: SegmentLoad, owner: LinkedMap) -> str:
-    layout = segment.layouts.get(owner.instance, {}).get(owner.name)
-    return layout.fingerprint if layout else ""

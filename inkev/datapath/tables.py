@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from weakref import finalize
 
@@ -28,42 +28,51 @@ Engine = Callable[[OpenMap, Table, Mapping[str, MapLayout], NameInterfaces], Tab
 _ARRAYS = frozenset({MapType.ARRAY, MapType.PERCPU_ARRAY})
 
 
-def open_table(pins: GraphPins, generations: tuple[int, ...], instance: str, table: Table,
-               layouts: Mapping[str, MapLayout]) -> TableHandle:
-    """Open a table of an instance, its maps looked for in these generations first.
+@dataclass(frozen=True, slots=True)
+class TableSite:
+    """Where a table's maps are."""
+
+    pins: GraphPins
+    generations: tuple[int, ...]
+    """Looked into first, for maps that a staged generation makes anew."""
+    instance: str
+    namespaces: tuple[str, ...] = ()
+    """Where interfaces are named as long as no spec says."""
+
+    def open_map(self, name: str) -> Map:
+        """Return one of the instance's maps.
+
+        Raises:
+            UserError: `no-such-table`.
+        """
+        found = self.pins.find_map(self.generations, self.instance, name)
+        if found is None:
+            raise UserError("no-such-table", f"instance {self.instance} has no map {name} in graph {self.pins.name}",
+                            hint="inkev status shows the instances that run")
+        return Map.open(found)
+
+    def interfaces(self) -> Interfaces:
+        """Return the interfaces of the namespaces that the graph's hooks are in."""
+        links = [link for netns in sorted(self._hook_namespaces()) for link in read_links(netns)]
+        return Interfaces({link.name: link.ifindex for link in links}, {link.ifindex: link.name for link in links})
+
+    def _hook_namespaces(self) -> set[str]:
+        for number in self.generations:
+            try:
+                hooks = read_spec(self.pins.generation(number).spec).graph.hooks
+            except FileNotFoundError:
+                continue
+            return {hook.netns for hook in hooks.values()} or {""}
+        return set(self.namespaces) or {""}
+
+
+def open_table(site: TableSite, table: Table, layouts: Mapping[str, MapLayout]) -> TableHandle:
+    """Open a table of an instance.
 
     Raises:
         UserError: `no-such-table`: the instance has no such map.
     """
-    def open_map(name: str) -> Map:
-        return Map.open(_find(pins, generations, instance, name))
-
-    def interfaces() -> Interfaces:
-        return _interfaces(pins, generations)
-
-    return ENGINES[table.engine](open_map, table, layouts, interfaces)
-
-
-def _find(pins: GraphPins, generations: tuple[int, ...], instance: str, name: str) -> Path:
-    found = pins.find_map(generations, instance, name)
-    if found is None:
-        raise UserError("no-such-table", f"instance {instance} has no map {name} in graph {pins.name}",
-                        hint="inkev status shows the instances that run")
-    return found
-
-
-def _interfaces(pins: GraphPins, generations: tuple[int, ...]) -> Interfaces:
-    """Return the interfaces of the namespaces that the graph's hooks are in; the caller's where no spec says."""
-    namespaces = {""}
-    for number in generations:
-        try:
-            hooks = read_spec(pins.generation(number).spec).graph.hooks
-        except FileNotFoundError:
-            continue
-        namespaces = {hook.netns for hook in hooks.values()} or {""}
-        break
-    links = [link for netns in sorted(namespaces) for link in read_links(netns)]
-    return Interfaces({link.name: link.ifindex for link in links}, {link.ifindex: link.name for link in links})
+    return ENGINES[table.engine](site.open_map, table, layouts, site.interfaces)
 
 
 class DirectTable:
