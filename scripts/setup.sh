@@ -11,6 +11,7 @@ level=${1:-dev}
 # The distribution's Python: python3-bpfcc serves no other, and another may come first in PATH.
 python=/usr/bin/python3
 venv=.venv
+os_release=${OS_RELEASE:-/etc/os-release}
 
 packages=(
 	clang           # C to bitcode, where a package is built
@@ -36,7 +37,7 @@ as_root() {
 is_debian_like() {
 	local ID="" ID_LIKE=""
 	# shellcheck disable=SC1091
-	[ -r /etc/os-release ] && . /etc/os-release
+	[ -r "$os_release" ] && . "$os_release"
 	case " $ID $ID_LIKE " in *" debian "* | *" ubuntu "*) return 0 ;; esac
 	return 1
 }
