@@ -99,7 +99,7 @@ install_project() {
 		"$python" -m venv --clear --system-site-packages "$venv"
 	fi
 	say "installing inkev$extra and its dependencies into $venv"
-	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extra"
+	"$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".$extra"
 	printf '%s\n' "$wanted" >"$stamp"
 	if [ "$level" = dev ]; then printf '%s\n' "$wanted" >"$venv/.inkev-run"; fi
 }
