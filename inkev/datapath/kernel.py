@@ -45,13 +45,13 @@ class LinuxKernel:
         self._staged: dict[str, int] = {}
         self._namespaces: dict[str, None] = {}
 
-    def preflight(self) -> None:
-        """Raise unless there are privileges, bpffs and the kernel features that every graph needs."""
+    def preflight(self, features: Iterable[str] = ()) -> None:
+        """Raise unless there are privileges, bpffs, and the kernel features that every graph needs and those named."""
         if not _is_bpffs(self._root.bpffs.parent):
             raise KernelError("no-bpffs", f"no BPF file system is mounted at {BPFFS}",
                               hint=f"mount -t bpf bpf {BPFFS}")
         try:
-            require(EVERY_GRAPH)
+            require((*EVERY_GRAPH, *features))
             self._root.bpffs.mkdir(exist_ok=True)
         except PermissionError as error:
             raise _no_privileges(error) from None
@@ -92,7 +92,7 @@ class LinuxKernel:
 
     def load(self, graph: str, generation: int, segment: SegmentLoad) -> RunningSegment:
         """Load one segment and pin it in the generation."""
-        return load_segment(self._pins(graph), generation, segment)
+        return load_segment(self._pins(graph), generation, segment, self._root.state / "verifier")
 
     def keep(self, graph: str, source: int, target: int, key: str, new_key: str = "") -> None:
         """Carry a segment from one generation into another."""

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from inkev.base.errors import KernelError, UserError
 from inkev.graph.model import Graph
-from inkev.graph.spec import Spec
+from inkev.graph.spec import Locked, Spec
 from inkev.host.actions import Load, LoadTable, Plan
 from inkev.host.catalog import Catalog, Part
 from inkev.host.desired import Designer, Desired
 from inkev.host.executing import Executor
 from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, SegmentLoad, TableHandle
-from inkev.host.linking import LinkedObject, Linker
+from inkev.host.linking import LinkedObject, Linker, LinkRequest
 from inkev.host.planning import Circumstances, plan_change
 from inkev.host.refusals import LADDER, Refusals, read_refusals, write_refusals
 from inkev.host.rows import same_rows
@@ -24,6 +24,8 @@ from inkev.host.surroundings import observe_surroundings
 OnProgress = Callable[[str], None]
 _LADDER_CODES = frozenset({"verifier-refused", "linker-died", "link-failed", "stack-too-deep"})
 """What another pipeline may mend."""
+_OBJECTS = 256
+"""Objects kept in memory; each is some 10 kB."""
 
 
 class SplitNeededError(KernelError):
@@ -41,9 +43,10 @@ class Applier:
         self._journal = journal
         self._designer = Designer(catalog, linker)
         self._refusals: Refusals | None = None
+        self._objects: dict[tuple[str, str], LinkedObject] = {}
 
     def prepare(self, graph: Graph, running: Running | None, *, cuts: Iterable[str] = (), hot: bool = False,
-                discard_state: bool = False, file: str = "") -> tuple[Plan, Desired]:
+                chosen: Mapping[str, Locked] | None = None, discard_state: bool = False, file: str = "") -> tuple[Plan, Desired]:
         """Return the plan and what it leads to; changes nothing.
 
         Args:
@@ -51,11 +54,15 @@ class Applier:
             running: what the kernel holds.
             cuts: live cuts.
             hot: hooks, devices and surviving tables are those that run: they are not looked at.
+            chosen: packages that are decided already, by instance.
             discard_state: maps whose layout changed may start empty.
             file: the graph file's path.
         """
         old = running.spec if running else None
-        desired = self._designer.design(graph, old, self.refusals(), cuts=cuts, file=file)
+        desired = self._designer.design(graph, old, self.refusals(), cuts=cuts, chosen=chosen, file=file)
+        features = {name for part in desired.parts.values() for name in part.manifest.requires.kernel}
+        if features:
+            self._kernel.preflight(sorted(features))
         before = self._running_parts(old)
         replaced = changed_state(before, desired.parts, discard=discard_state)
         around = Circumstances(
@@ -149,12 +156,21 @@ class Applier:
         while True:
             pipeline = refusals.pipeline(first) or LADDER[-1]
             try:
-                return use(linked or self._linker.link(desired.requests[action.key], pipeline))
+                return use(linked or self._linked(desired.requests[action.key], first, pipeline))
             except (KernelError, UserError) as refusal:
                 if refusal.code not in _LADDER_CODES:
                     raise
                 linked = None
                 self._refuse(first, action, refusal)
+
+    def _linked(self, request: LinkRequest, first: str, pipeline: str) -> LinkedObject:
+        """Return an object, from memory where it was linked or read before."""
+        key = (first, pipeline)
+        if key not in self._objects:
+            if len(self._objects) >= _OBJECTS:
+                self._objects.clear()
+            self._objects[key] = self._linker.link(request, pipeline)
+        return self._objects[key]
 
     def _refuse(self, first: str, action: Load, refusal: KernelError | UserError) -> None:
         """Remember one refusal; raise where no pipeline is left."""

@@ -94,6 +94,7 @@ class Checker:
         tests = read_packet_tests(folder, manifest)
         if manifest.package.kind != "function":
             return _judge(manifest, faults=_check_subgraph(manifest))
+        self.kernel.preflight(manifest.requires.kernel)
         say("building")
         self.build(folder)
         subject = Subject(manifest, read_built(folder, manifest), str(folder))

@@ -112,8 +112,8 @@ class TableHandle(Protocol):
 class Kernel(Protocol):
     """The kernel side of one root."""
 
-    def preflight(self) -> None:
-        """Raise unless there are privileges, bpffs and the kernel features that every graph needs."""
+    def preflight(self, features: Iterable[str] = ()) -> None:
+        """Raise unless there are privileges, bpffs, and the kernel features that every graph needs and those named."""
         ...
 
     def graphs(self) -> list[str]:
