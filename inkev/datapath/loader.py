@@ -21,6 +21,7 @@ from inkev.datapath.pins import GenerationPins, GraphPins, InstancePins, read_no
 from inkev.datapath.stub import ATTACH_TYPES, TYPES
 from inkev.host.kernel import RunningSegment, SegmentLoad
 from inkev.host.linking import LinkedMap
+from inkev.package.verifier_log import explain_verifier_log
 
 PROGRAM = "segment"
 LAYOUT = "layout"
@@ -59,8 +60,14 @@ class Site:
         return layout.fingerprint if layout else ""
 
 
-def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad) -> RunningSegment:
+def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad, logs: Path) -> RunningSegment:
     """Load one segment and pin it in the generation.
+
+    Args:
+        pins: the graph's.
+        generation: which is being staged.
+        segment: what to load.
+        logs: folder for the verifier's log where it refuses.
 
     Raises:
         KernelError: `verifier-refused`, `btf-refused`, `map-layout-changed`, ...: nothing of it stays.
@@ -71,7 +78,7 @@ def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad) -> Runn
         try:
             opened.load(TYPES[segment.program_type], ATTACH_TYPES[segment.program_type])
         except KernelError as refusal:
-            raise explain_refusal(refusal, segment) from None
+            raise explain_refusal(refusal, segment, logs) from None
         with opened.take_program(PROGRAM) as program, ExitStack() as undo:
             for item in new:
                 _pin_map(item, undo)
@@ -92,12 +99,24 @@ def describe(program: Program, key: str, digest: str) -> RunningSegment:
                           jited_bytes=info.jited_bytes, run_count=info.run_count, run_time_ns=info.run_time_ns)
 
 
-def explain_refusal(refusal: KernelError, segment: SegmentLoad) -> KernelError:
-    """Return the kernel's refusal as one of this segment, with the instances that it holds."""
+def explain_refusal(refusal: KernelError, segment: SegmentLoad, logs: Path) -> KernelError:
+    """Return the kernel's refusal as one of this segment: the author's line, and where the whole log is kept."""
     first = refusal.faults[0]
     names = sorted({item.instance for item in segment.object.maps if item.instance} | set(segment.layouts))
+    where, why, hint = ", ".join(names), first.why, first.hint
+    if first.code == "verifier-refused":
+        complaint = explain_verifier_log(refusal.log)
+        where, why = complaint.where or where, str(complaint)
+        hint = f"the verifier's whole log: {_keep_log(logs, segment.object.digest, refusal.log)}"
     return KernelError(first.code, f"{first.message}: segment {segment.key}", errno=refusal.errno, log=refusal.log,
-                       where=", ".join(names), why=first.why, hint=first.hint)
+                       where=where, why=why, hint=hint)
+
+
+def _keep_log(logs: Path, digest: str, log: str) -> Path:
+    logs.mkdir(parents=True, exist_ok=True)
+    path = logs / f"{digest[:16]}.log"
+    path.write_text(log)
+    return path
 
 
 def _pin_map(item: NewMap, undo: ExitStack) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inkev.base.errors import ConflictError, KernelError, UserError
@@ -118,6 +120,8 @@ def test_a_refused_program_leaves_the_kernel_as_it_was(kernel, root):
         kernel.load(GRAPH, 2, bad)
     assert refusal.value.code == "verifier-refused"
     assert "outside of the packet" in refusal.value.faults[0].why
+    assert refusal.value.faults[0].where.startswith("<stdin>:")
+    assert Path(refusal.value.hint.rpartition(" ")[2]).read_text() == refusal.value.log
     assert "invalid access to packet" in refusal.value.log
     assert sorted(str(path) for path in root.bpffs.rglob("*")) == before
 
