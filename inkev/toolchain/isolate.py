@@ -180,29 +180,38 @@ class Isolation:
                 f"entries that it has: {known}",
             )
         for value in functions:
-            self._name_function(value, self.result.tail_calls)
+            self._name_function(value)
 
-    def _name_function(self, value: llvm.ValueRef, own_tail_calls: bool) -> None:
+    def _name_function(self, value: llvm.ValueRef) -> None:
         name = value.name
         if name == self.member.entry:
-            self._name_entry(value, own_tail_calls)
+            self._name_entry(value)
             return
         value.name = f"{self.token}_{self.number}_{name}"
         is_program = bool(self.sections[name])
         if value.linkage == llvm.Linkage.external and not is_program and value.visibility.name != "hidden":
-            # BTF says that it is global, so the verifier checks it for any caller: LLVM must not learn from real ones.
-            self.outer.add(value.name)
+            self._name_outer_function(value)
         value.linkage = llvm.Linkage.internal
 
-    def _name_entry(self, value: llvm.ValueRef, own_tail_calls: bool) -> None:
+    def _name_outer_function(self, value: llvm.ValueRef) -> None:
+        """BTF says that it is global, so the verifier checks it for any caller: LLVM must not learn from the real ones.
+
+        In our own dialect it goes into its callers: seen alone, a struct ikv_packet is bytes to the verifier, not pointers.
+        """
+        if self.member.dialect == "inkev" and not _is_kept_apart(value):
+            value.add_function_attribute("alwaysinline")
+        else:
+            self.outer.add(value.name)
+
+    def _name_entry(self, value: llvm.ValueRef) -> None:
         value.name = self.result.entry
         value.linkage = llvm.Linkage.external
-        attributes = b" ".join(bytes(a) if isinstance(a, bytes) else str(a).encode() for a in value.attributes)
-        forbidden = b"noinline" in attributes or b"optnone" in attributes
-        self.result.is_subprogram = own_tail_calls or forbidden
-        if forbidden:
-            return
-        value.add_function_attribute("noinline" if own_tail_calls else "alwaysinline")
+        forbidden = _is_kept_apart(value)
+        if forbidden and self.member.dialect == "inkev":
+            raise self._refuse("entry-not-inlined", f"{self.member.entry} is marked noinline", "take the mark away")
+        self.result.is_subprogram = self.result.tail_calls or forbidden
+        if not forbidden:
+            value.add_function_attribute("noinline" if self.result.is_subprogram else "alwaysinline")
 
     def _collect_garbage(self) -> None:
         builder = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options(speed_level=2))
@@ -263,6 +272,12 @@ class Isolation:
             self.result.maps.append(
                 LinkedMap(symbol=section, instance=self.member.instance, name=section.removesuffix(f".{self.token}"))
             )
+
+
+def _is_kept_apart(function: llvm.ValueRef) -> bool:
+    """Return whether the author forbade inlining; LLVM refuses `alwaysinline` beside that."""
+    attributes = b" ".join(function.attributes)
+    return b"noinline" in attributes or b"optnone" in attributes
 
 
 def isolate(member: Member, token: str, number: int, machine: llvm.TargetMachine) -> Isolated:

@@ -44,7 +44,7 @@ class Joining:
             part.license or _implied(member) for part, member in zip(parts, self.request.members, strict=True)
         )
         callees = [
-            walk.Callee(member, part.entry, part.tail_calls)
+            walk.Callee(member, part.entry)
             for member, part in zip(self.request.members, parts, strict=True)
         ]
         layout = str(self.machine.target_data)
@@ -55,8 +55,23 @@ class Joining:
             part.module.triple = "bpf"
             whole.link_in(part.module)
         self._settle(whole, parts, used)
+        self._blind(whole, parts)
         pipeline.optimise(whole, self.machine, self.rung)
+        self._blind(whole, parts, llvm.Linkage.external)
         return self.machine.emit_object(whole), self._maps(whole, parts), license_name
+
+    def _blind(
+        self, whole: llvm.ModuleRef, parts: list[Isolated], linkage: llvm.Linkage = llvm.Linkage.weak_any
+    ) -> None:
+        """Keep LLVM from looking into entries that stay subprograms.
+
+        A tail call of its own never comes back, but its target returns to our walk in its stead, with a result that LLVM
+        cannot know of. A weak function is to LLVM one that may be another at run time, which is just what it is here.
+        """
+        names = {part.entry for part in parts if part.is_subprogram}
+        for value in whole.functions:
+            if value.name in names:
+                value.linkage = linkage
 
     def _isolate(self) -> list[Isolated]:
         tokens = {

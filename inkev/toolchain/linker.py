@@ -35,7 +35,7 @@ class BitcodeLinker:
         # The graph's name and the packages' folders change nothing of the object.
         members = tuple(msgspec.structs.replace(member, bitcode=b"", source_root="") for member in request.members)
         rest = msgspec.structs.replace(request, graph="", members=members)
-        digest.update(msgspec.json.encode(rest, order="sorted"))
+        digest.update(msgspec.json.encode(msgspec.to_builtins(rest, str_keys=True), order="sorted"))
         return digest.hexdigest()
 
     def link(self, request: LinkRequest, pipeline: str = "light-v3") -> LinkedObject:

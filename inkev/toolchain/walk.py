@@ -28,8 +28,6 @@ class Callee:
 
     member: Member
     symbol: str
-    opaque: bool = False
-    """True where LLVM must not look into what it returns: it makes tail calls of its own."""
 
 
 class Walk:
@@ -119,9 +117,6 @@ class Walk:
         if callee.member.dialect == "inkev":
             return self.text.let(f"call i32 @{callee.symbol}(ptr {PKT})")
         code = self.text.let(f"call i32 @{callee.symbol}(ptr {CTX})")
-        if callee.opaque:
-            # Its own tail call never returns here, but its target does, with another result than LLVM knows of.
-            code = self.text.let(f'call i32 asm sideeffect "", "=r,0,~{{memory}}"(i32 {code})')
         self.context.refresh()
         return self._translate(number, callee.member, code)
 
