@@ -270,9 +270,10 @@ def _number(keys: list[str], previous: Mapping[str, int], limit: int, what: str)
                         f"the graph needs {len(keys)} {what}, the limit is {limit}",
                         hint="split it into several graphs")
     kept = {key: previous[key] for key in keys if key in previous}
-    fresh = [n for n in range(limit) if n not in kept.values()]
-    fresh.sort(key=lambda n: (n in previous.values(), n))
-    free = iter(fresh)
+    if len(kept) == len(keys):
+        return kept
+    taken, known = set(kept.values()), set(previous.values())
+    free = iter([n for n in range(limit) if n not in known] + sorted(known - taken))
     return {key: kept[key] if key in kept else next(free) for key in keys}
 
 

@@ -89,6 +89,7 @@ class Catalog:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._parts: dict[str, Part] = {}
+        self._satisfied: set[tuple[str, Locked]] = set()
 
     def choose(self, requirement: str, locked: Locked | None = None) -> Locked:
         """Return the package that a requirement names: the locked one while it still satisfies it, else the newest.
@@ -96,10 +97,13 @@ class Catalog:
         Raises:
             UserError: `bad-requirement`, `package-not-installed`.
         """
+        if locked is not None and (requirement, locked) in self._satisfied and locked.digest in self._parts:
+            return locked
         wanted = parse_requirement(requirement)
         if locked is not None and locked.package == wanted.name:
             kept = locked.digest in self._parts or self._matching(locked) is not None
             if kept and wanted.specifier.contains(parse_version(locked.version), prereleases=True):
+                self._satisfied.add((requirement, locked))
                 return locked
         found = [package for package in self._shelf.installed() if package.manifest.package.name == wanted.name]
         versions = {parse_version(package.manifest.package.version): package for package in found}

@@ -45,7 +45,7 @@ class Designer:
         self._digests: dict[tuple[str, ...], str] = {}
 
     def design(self, graph: Graph, running: Spec | None, refusals: Refusals, *, cuts: Iterable[str] = (),
-               file: str = "") -> Desired:
+               chosen: Mapping[str, Locked] | None = None, file: str = "") -> Desired:
         """Return what the graph means on this host.
 
         Args:
@@ -53,13 +53,14 @@ class Designer:
             running: what the kernel holds; what survives keeps its package, numbers and counters.
             refusals: what the verifier is known to refuse.
             cuts: live cuts of a hot change.
+            chosen: packages that are decided already, by instance.
             file: the graph file's path, for the spec.
 
         Raises:
             Faults: everything that is wrong.
             UserError: a limit is passed.
         """
-        lock = self._lock(graph, running)
+        lock = self._lock(graph, (running.lock if running else {}) | dict(chosen or {}))
         parts = {name: self._catalog.part(locked) for name, locked in lock.items()}
         wired = _checked(graph, parts)
         counters = place_counters({name: region_bytes(part.manifest) for name, part in parts.items()},
@@ -89,7 +90,7 @@ class Designer:
             if not more:
                 _check_chain(whole)
                 objects = {key: self._digest(request, refusals.pipeline(firsts[key]) or LADDER[0])
-                           for key, request in requests.items()}
+                           if firsts[key] in refusals.rungs else firsts[key] for key, request in requests.items()}
                 return _Drawn(whole, requests, firsts, objects, warnings)
             splits |= more
             warnings += [f"{s.key} is split: this kernel's verifier refused {len(s.members)} functions in one program"
@@ -105,12 +106,12 @@ class Designer:
             self._digests[key] = self._linker.digest(request, pipeline)
         return self._digests[key]
 
-    def _lock(self, graph: Graph, running: Spec | None) -> dict[str, Locked]:
+    def _lock(self, graph: Graph, known: Mapping[str, Locked]) -> dict[str, Locked]:
         faults = FaultList()
         lock: dict[str, Locked] = {}
         for name, instance in graph.instances.items():
             try:
-                lock[name] = self._catalog.choose(instance.package, running.lock.get(name) if running else None)
+                lock[name] = self._catalog.choose(instance.package, known.get(name))
             except UserError as error:
                 faults.faults += [replace(fault, where=f"nf.{name}.package") for fault in error.faults]
         faults.check()

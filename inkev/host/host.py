@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from inkev.base.errors import ConflictError, UserError
 from inkev.base.paths import Root
 from inkev.graph.model import Graph, Instance
-from inkev.graph.spec import Spec
+from inkev.graph.spec import Locked, Spec
 from inkev.host.applying import Applier, OnProgress, SplitNeededError
 from inkev.host.catalog import Catalog, Shelf
 from inkev.host.changing import find_point, free_name, get_instance, insert_instance, remove_instance, replace_instance
@@ -54,6 +54,8 @@ class Host:
         self._catalog = Catalog(store)
         self._journal = Journal(root.state)
         self._applier = Applier(kernel, linker, self._catalog, root.state, self._journal)
+        self._lock = FileLock(root.lock, timeout=LOCK_SECONDS)
+        self._ready = False
         self._seen: dict[str, Running] = {}
 
     def plan(self, graph_file: Path, *, discard_state: bool = False) -> Change:
@@ -106,7 +108,8 @@ class Host:
         """
         with self._writing(graph, dry_run=dry_run):
             running = self._current(graph).spec.graph
-            manifest = self._catalog.part(self._catalog.choose(package)).manifest
+            locked = self._catalog.choose(package)
+            manifest = self._catalog.part(locked).manifest
             chosen = name or free_name(running, manifest.package.name)
             instance = Instance(package=package, config=dict(config or {}))
 
@@ -114,7 +117,8 @@ class Host:
                 return insert_instance(before, chosen, instance, manifest, find_point(before, point), in_port=in_port,
                                        out_port=out_port)
 
-            return self._change(graph, change, chosen, write=write, dry_run=dry_run, on_progress=on_progress)
+            return self._change(graph, change, chosen, locked={chosen: locked}, write=write, dry_run=dry_run,
+                                on_progress=on_progress)
 
     def replace(self, graph: str, instance: str, package: str, *, config: Mapping[str, Any] | None = None,
                 discard_state: bool = False, write: bool = False, dry_run: bool = False,
@@ -147,7 +151,8 @@ class Host:
         return self._applier.open_table(graph, part, instance, table)
 
     def _change(self, name: str, change: Callable[[Graph], tuple[Graph, frozenset[str]]], instance: str, *, write: bool,
-                dry_run: bool, discard_state: bool = False, on_progress: OnProgress | None = None) -> Change:
+                dry_run: bool, discard_state: bool = False, locked: Mapping[str, Locked] | None = None,
+                on_progress: OnProgress | None = None) -> Change:
         """Carry out a hot change of the running graph, and of its file where that is wanted."""
         before = self._current(name).spec
         if write and not before.file:
@@ -159,20 +164,21 @@ class Host:
             return graph, cuts | frozenset(spec.cuts)
 
         done = self._apply(before.graph, edit, dry_run=dry_run, hot=True, discard_state=discard_state, file=before.file,
-                           on_progress=on_progress)
+                           locked=locked, on_progress=on_progress)
         if write and not dry_run:
             write_change(Path(before.file), before.graph, self._current(name).spec.graph)
         return msgspec.structs.replace(done, instance=instance)
 
     def _apply(self, graph: Graph, wanted: Callable[[Running | None], tuple[Graph, frozenset[str]]], *, dry_run: bool,
-               hot: bool, discard_state: bool, file: str, on_progress: OnProgress | None) -> Change:
+               hot: bool, discard_state: bool, file: str, locked: Mapping[str, Locked] | None = None,
+               on_progress: OnProgress | None) -> Change:
         """Design, plan and run until nothing is refused that could be split."""
         began = time.monotonic()
         for attempt in range(_SPLITS + 1):
             running = self._current(graph.name) if hot else self._kernel.observe(graph.name)
             design, cuts = wanted(running)
-            plan, desired = self._applier.prepare(design, running, cuts=cuts, hot=hot, discard_state=discard_state,
-                                                  file=file)
+            plan, desired = self._applier.prepare(design, running, cuts=cuts, hot=hot, chosen=locked,
+                                                  discard_state=discard_state, file=file)
             if not plan.is_empty and not dry_run:
                 try:
                     self._remember(self._applier.run(plan, desired, on_progress), running)
@@ -211,13 +217,15 @@ class Host:
     @contextmanager
     def _writing(self, graph: str, *, dry_run: bool) -> Iterator[None]:
         """Be the one writer of the root, over a kernel that no killed command left half changed."""
-        self._kernel.preflight()
+        if not self._ready:
+            self._kernel.preflight()
+            self._root.folder.mkdir(parents=True, exist_ok=True)
+            self._ready = True
         if dry_run:
             yield
             return
-        self._root.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._root.lock, timeout=LOCK_SECONDS):
+            with self._lock:
                 recover(self._kernel, self._journal, graph, lambda instance, name: self.table(graph, instance, name))
                 yield
         except Timeout as error:

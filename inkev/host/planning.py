@@ -92,7 +92,7 @@ class _Planner:
             return Plan(graph=self._spec.graph.name, generation=self._old.generation)
         bank = self._spec.bank if self.hot or self._old is None else 1 - self._spec.bank
         self._spec = msgspec.structs.replace(self._spec, bank=bank)
-        actions = (*self._stage(), *self._surroundings(), *self._detach(), *self._flip(), *self._after())
+        actions = (*self._stage(), *self._surroundings(), *self._carry(), *self._detach(), *self._flip(), *self._after())
         return Plan(graph=self._spec.graph.name, generation=self._spec.generation, actions=actions,
                     changes=changes or ("link what stands apart",), flips=len(self._moved))
 
@@ -126,13 +126,21 @@ class _Planner:
         yield (Share(source=old.generation, generation=generation) if self.hot and old
                else Stage(generation=generation))
         yield from self._clear()
+
+    def _carry(self) -> Iterator[AnyAction]:
+        """Keep or load every segment and lead every place to its own; what only stays comes after what moves traffic."""
         kept = self._kept()
-        for segment in self._spec.partition.segments:
-            yield self._keep_or_load(segment, kept)
+        carried = [self._keep_or_load(segment, kept) for segment in self._spec.partition.segments]
+        standing = [action for action in carried if self.hot and _stands(action)]
+        yield from (action for action in carried if action not in standing)
         for place, key in self._new_live.items():
             if place not in self._moved or not self.hot:
                 yield from self._point(place, key)
         yield from self._around.tables
+        if self.hot:
+            for place in self._moved:  # from here on packets take the new way
+                yield from self._point(place, self._new_live[place])
+        yield from standing
         yield WriteSpec(spec=self._spec)
 
     def _clear(self) -> Iterator[AnyAction]:
@@ -150,7 +158,7 @@ class _Planner:
         return {(old.objects[s.key], s.program_type): s.key for s in old.partition.segments
                 if self.hot or not any(isinstance(e.target, Slot) for e in s.exits)}
 
-    def _keep_or_load(self, segment: Segment, kept: dict[tuple[str, ProgramType], str]) -> AnyAction:
+    def _keep_or_load(self, segment: Segment, kept: dict[tuple[str, ProgramType], str]) -> Keep | Load:
         generation, digest = self._spec.generation, self._spec.objects[segment.key]
         previous = kept.get((digest, segment.program_type))
         anew = any(name.split("/")[0] in segment.members for name in self._around.replace_state)
@@ -203,9 +211,6 @@ class _Planner:
             yield Detach(hook_name=name, hook=hook, number=self._old.partition.hooks[name])
 
     def _flip(self) -> Iterator[AnyAction]:
-        if self.hot:
-            for place in self._moved:
-                yield from self._point(place, self._new_live[place])
         old = self._old
         yield Flip(generation=self._spec.generation, bank=self._spec.bank, previous=old.generation if old else 0,
                    previous_bank=old.bank if old else 0)
@@ -233,6 +238,10 @@ def _live(spec: Spec) -> dict[Place, str]:
         else:
             found["slot", segment.program_type, spec.partition.slots[segment.key]] = segment.key
     return found
+
+
+def _stands(action: AnyAction) -> bool:
+    return isinstance(action, Keep) and action.key == action.new_key
 
 
 def _content(spec: Spec) -> Spec:
