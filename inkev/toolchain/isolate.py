@@ -196,7 +196,7 @@ class Isolation:
     def _name_outer_function(self, value: llvm.ValueRef) -> None:
         """BTF says that it is global, so the verifier checks it for any caller: LLVM must not learn from the real ones.
 
-        In our own dialect it goes into its callers: seen alone, a struct ikv_packet is bytes to the verifier, not pointers.
+        In our own dialect it goes into its callers: seen alone, a struct ikv_packet is bytes to the verifier.
         """
         if self.member.dialect == "inkev" and not _is_kept_apart(value):
             value.add_function_attribute("alwaysinline")

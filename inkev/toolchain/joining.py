@@ -15,6 +15,7 @@ from inkev.toolchain.elf import read_elf
 from inkev.toolchain.instructions import variable_tail_calls
 from inkev.toolchain.isolate import Isolated, isolate
 from inkev.toolchain.licenses import LIBRARY, join_licenses
+from inkev.toolchain.messages import describe_request
 
 _KFUNC_SECTION = ".ksyms"
 
@@ -43,10 +44,7 @@ class Joining:
         license_name = join_licenses(
             part.license or _implied(member) for part, member in zip(parts, self.request.members, strict=True)
         )
-        callees = [
-            walk.Callee(member, part.entry)
-            for member, part in zip(self.request.members, parts, strict=True)
-        ]
+        callees = [walk.Callee(member, part.entry) for member, part in zip(self.request.members, parts, strict=True)]
         layout = str(self.machine.target_data)
         text, used = walk.write_walk(self.request, callees, license_name, self._definitions(parts), layout)
         whole = llvm.parse_assembly(text)
@@ -65,8 +63,8 @@ class Joining:
     ) -> None:
         """Keep LLVM from looking into entries that stay subprograms.
 
-        A tail call of its own never comes back, but its target returns to our walk in its stead, with a result that LLVM
-        cannot know of. A weak function is to LLVM one that may be another at run time, which is just what it is here.
+        A tail call of its own never comes back, but its target returns to our walk in its stead, with a result that
+        LLVM cannot know of. To LLVM a weak function may be another at run time, which is just what it is here.
         """
         names = {part.entry for part in parts if part.is_subprogram}
         for value in whole.functions:
@@ -117,7 +115,7 @@ class Joining:
             ):
                 raise UserError(
                     "unresolved-symbol",
-                    f"cannot link segment {self.request.segment.key}",
+                    f"cannot link {describe_request(self.request)}",
                     why=f"nothing defines {value.name}",
                     hint="define it in the program or make it static inline",
                 )
@@ -154,7 +152,7 @@ def join(request: LinkRequest, digest: str, rung_name: str) -> LinkedObject:
         elf, maps, license_name = Joining(request, rung, pipeline.machine(rung.cpu)).run()
     except RuntimeError as error:  # how llvmlite reports what LLVM does not accept
         raise UserError(
-            "cannot-be-linked", f"cannot link segment {request.segment.key}", why=str(error).strip()
+            "cannot-be-linked", f"cannot link {describe_request(request)}", why=str(error).strip()
         ) from error
     return LinkedObject(
         digest=digest,

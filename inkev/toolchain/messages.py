@@ -47,6 +47,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[PlainFault, ...] = ()
 
 
+def describe_request(request: LinkRequest) -> str:
+    """Return the segment as error texts name it: by its instances, for its key is not always given to the linker."""
+    names = ", ".join(dict.fromkeys(member.instance for member in request.members))
+    return f"the segment of {names}" if names else "a segment without instances"
+
+
 def frame(message: Order | Answer) -> bytes:
     """Return a message as it goes over the pipe."""
     body = msgspec.msgpack.encode(message)

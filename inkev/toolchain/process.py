@@ -20,7 +20,7 @@ import msgspec
 from inkev.base.errors import Faults, UserError
 from inkev.base.limits import LINK_SECONDS
 from inkev.host.linking import LinkedObject
-from inkev.toolchain.messages import LENGTH, MESSAGE_BYTES, Answer, Order, frame
+from inkev.toolchain.messages import LENGTH, MESSAGE_BYTES, Answer, Order, describe_request, frame
 
 _CHUNK = 1 << 20
 _DIAGNOSTIC_BYTES = 4000
@@ -153,11 +153,10 @@ def _environment() -> dict[str, str]:
 
 
 def _death(order: Order, died: WorkerDied) -> UserError:
-    names = ", ".join(dict.fromkeys(member.instance for member in order.request.members))
     return UserError(
         "linker-died",
-        f"LLVM gave up on segment {order.request.segment.key} ({names})",
-        where=order.request.segment.key,
+        f"LLVM gave up on {describe_request(order.request)}",
+        where=", ".join(dict.fromkeys(member.instance for member in order.request.members)),
         why=str(died),
-        hint="link fewer of them together with a stitch point between, or rebuild the packages",
+        hint="put a stitch point between them so that fewer are linked together, or rebuild the packages",
     )

@@ -17,6 +17,7 @@ from inkev.toolchain.flood import Flood
 from inkev.toolchain.graph_maps import declare_map
 from inkev.toolchain.ir_text import FunctionText, Metadata
 from inkev.toolchain.leaving import Leaving
+from inkev.toolchain.messages import describe_request
 
 NAME = "segment"
 _DECIDED = abi.VERDICT_FORWARD << 16
@@ -98,7 +99,7 @@ class Walk:
                 return number
         raise UserError(
             "no-such-member",
-            f"{step.instance} is not in segment {self.segment.key}",
+            f"{step.instance} is not in {describe_request(self.request)}",
             why=f"an edge leads to its port {step.port}",
         )
 

@@ -71,7 +71,9 @@ def test_the_relocations_of_two_instances_do_not_meet(tmp_path: Path, linker: Bi
     for name in ("ifindex", "mtu"):
         alone = compile_source(tmp_path, sources.CORE.replace("FIELD", name), dialect="xdp")
         found.append(alone)
-    with loaded(linker.link(chain([member(f"n{n}", code, n, **FOREIGN) for n, code in enumerate(found)], Pass()))) as run:
+    with loaded(
+        linker.link(chain([member(f"n{n}", code, n, **FOREIGN) for n, code in enumerate(found)], Pass()))
+    ) as run:
         run.run(packets.ipv4())
         offsets = [run.maps[f"i{n}_out"].find(bytes(4)) for n in range(2)]
     assert offsets[0] != offsets[1]
@@ -97,10 +99,14 @@ def test_the_manifest_gives_return_codes_their_meaning(tmp_path: Path, linker: B
 
 def test_headers_are_parsed_again_behind_a_stranger(tmp_path: Path, linker: BitcodeLinker) -> None:
     guard = compile_source(tmp_path, sources.GUARD)
-    stranger = compile_source(tmp_path, sources.XDP_RETURN.replace("return data[22]", "data[22] = 1; return XDP_PASS"),
-                              dialect="xdp")
-    members = [member("a", guard, 0, config=bytes([5, 0])), member("s", stranger, 1, **FOREIGN),
-               member("b", guard, 2, config=bytes([5, 0]))]
+    stranger = compile_source(
+        tmp_path, sources.XDP_RETURN.replace("return data[22]", "data[22] = 1; return XDP_PASS"), dialect="xdp"
+    )
+    members = [
+        member("a", guard, 0, config=bytes([5, 0])),
+        member("s", stranger, 1, **FOREIGN),
+        member("b", guard, 2, config=bytes([5, 0])),
+    ]
     with loaded(linker.link(chain(members, Pass()))) as run:
         assert run.run(packets.ipv4()).verdict == XDP_DROP
         assert (run.drops(0, 16), run.drops(2, 16)) == (0, 1)
@@ -134,8 +140,10 @@ def test_programs_of_one_instance_share_its_maps(tmp_path: Path, linker: Bitcode
     source = sources.GUARD + "\nIKV_NF int back(struct ikv_packet *pkt) { return nf(pkt); }\n"
     front = compile_source(tmp_path, source)
     back = compile_source(tmp_path, source, entry="back")
-    members = [member("a", front, 0, program="front", config=bytes([5, 1])),
-               member("a", back, 0, program="back", entry="back", config=bytes([5, 1]))]
+    members = [
+        member("a", front, 0, program="front", config=bytes([5, 1])),
+        member("a", back, 0, program="back", entry="back", config=bytes([5, 1])),
+    ]
     exits = [Exit("a", 0, Pass())]
     entries = {"a:0": "front", "a:1": "back"}
     for port in (0, 1):
@@ -150,8 +158,9 @@ def test_programs_of_one_instance_share_its_maps(tmp_path: Path, linker: Bitcode
     (("GPL", "GPL"), "GPL"), (("Dual BSD/GPL", "GPL"), "GPL"), (("GPL", "Proprietary"), "Proprietary"),
     (("Dual MIT/GPL", "Dual MIT/GPL"), "Dual MIT/GPL"), (("GPL", "MIT"), "MIT"),
 ])  # fmt: skip
-def test_nobody_is_granted_a_licence(tmp_path: Path, linker: BitcodeLinker, licenses: tuple[str, str],
-                                     joined: str) -> None:
+def test_nobody_is_granted_a_licence(
+    tmp_path: Path, linker: BitcodeLinker, licenses: tuple[str, str], joined: str
+) -> None:
     members = []
     for place, text in enumerate(licenses):
         source = sources.XDP_RETURN.replace('"GPL"', f'"{text}"')
@@ -160,14 +169,15 @@ def test_nobody_is_granted_a_licence(tmp_path: Path, linker: BitcodeLinker, lice
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    (('return data[22];', 'asm volatile("r0 = 7" ::: "r0"); return 2;'), "cannot-be-linked"),
+    (("return data[22];", 'asm volatile("r0 = 7" ::: "r0"); return 2;'), "cannot-be-linked"),
     (('SEC("xdp")\nint nf', 'extern int elsewhere(void);\nSEC("xdp")\nint nf'), ""),
     (("return data[22]", "return elsewhere()"), "unresolved-symbol"),
     (("char _license", 'struct { int a; } old SEC("maps");\nchar _license'), "legacy-map"),
     (("char _license", 'int nf2(struct xdp_md *) __attribute__((alias("nf")));\nchar _license'), "cannot-be-linked"),
 ])  # fmt: skip
-def test_what_cannot_be_joined_is_refused(tmp_path: Path, linker: BitcodeLinker, change: tuple[str, str],
-                                          code: str) -> None:
+def test_what_cannot_be_joined_is_refused(
+    tmp_path: Path, linker: BitcodeLinker, change: tuple[str, str], code: str
+) -> None:
     source = sources.XDP_RETURN.replace('SEC("xdp")', 'extern int elsewhere(void);\nSEC("xdp")').replace(*change)
     request_ = chain([member("a", compile_source(tmp_path, source, dialect="xdp"), **FOREIGN)], Pass())
     if not code:
@@ -188,7 +198,9 @@ def test_libbpfs_own_assembly_becomes_ir(tmp_path: Path, linker: BitcodeLinker) 
 
 def test_an_entry_that_must_not_be_inlined_is_called(tmp_path: Path, linker: BitcodeLinker) -> None:
     source = sources.XDP_RETURN.replace("int nf", "__attribute__((noinline)) int nf")
-    with loaded(linker.link(chain([member("a", compile_source(tmp_path, source, dialect="xdp"), **FOREIGN)], Pass()))) as run:
+    with loaded(
+        linker.link(chain([member("a", compile_source(tmp_path, source, dialect="xdp"), **FOREIGN)], Pass()))
+    ) as run:
         assert run.run(packets.ipv4(ttl=2)).verdict == XDP_PASS
 
 
@@ -203,8 +215,10 @@ def test_every_rung_of_the_ladder_loads(tmp_path: Path, linker: BitcodeLinker, p
 
 def test_a_second_parser_vanishes(tmp_path: Path, linker: BitcodeLinker) -> None:
     code = compile_source(tmp_path, sources.GUARD)
-    sizes = [len(_code(linker.link(chain([member(f"n{n}", code, n, config=bytes([5, 0])) for n in range(count)], Pass()))))
-             for count in (1, 2, 8)]
+    sizes = [
+        len(_code(linker.link(chain([member(f"n{n}", code, n, config=bytes([5, 0])) for n in range(count)], Pass()))))
+        for count in (1, 2, 8)
+    ]
     assert sizes[1] < sizes[0] * 1.2
     assert sizes[2] < sizes[0] * 2
 
