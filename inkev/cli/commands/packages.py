@@ -1,0 +1,95 @@
+"""`inkev install`, `uninstall`, `list`, `info`, `search`: the packages of this host."""
+
+from __future__ import annotations
+
+import click
+
+from inkev.agent.packages import FoundPackage, Installation, ListedPackage, Removal
+from inkev.cli import candidates
+from inkev.cli.columns import format_columns
+from inkev.cli.manual import draw_manual
+from inkev.cli.options import dry_run_option, source_option
+from inkev.cli.progress import progress
+from inkev.cli.session import Session
+from inkev.cli.tree import Command
+from inkev.package.manifest import Manifest
+
+
+@click.command("install", cls=Command, document=Installation)
+@click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
+@source_option
+@dry_run_option
+@click.pass_obj
+def install_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
+    """Install packages and what they require: firewall, firewall==1.2, 'router>=1.0,<2'."""
+    with progress(session, "resolving") as say:
+        found = session.wiring.packages.install(requirements, dry_run=dry_run, on_progress=say)
+    session.show(found, _installation_text)
+
+
+def _installation_text(found: Installation) -> str:
+    verb = "would install" if found.dry_run else "installed"
+    lines = [f"{verb} {one.name} {one.version}{_rights(one)}" for one in found.installed]
+    lines += [f"{one.name} {one.version} is installed already" for one in found.kept]
+    return "\n".join(lines)
+
+
+def _rights(package: ListedPackage) -> str:
+    return f" (may {', '.join(package.may)})" if package.may else ""
+
+
+@click.command("uninstall", cls=Command, document=Removal)
+@click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
+@dry_run_option
+@click.pass_obj
+def uninstall_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
+    """Remove installed packages; refused while a graph runs them or another package requires them."""
+    removal = session.wiring.packages.uninstall(requirements, dry_run=dry_run)
+    session.show(removal, _removal_text)
+
+
+def _removal_text(removal: Removal) -> str:
+    verb = "would remove" if removal.dry_run else "removed"
+    return "\n".join(f"{verb} {one.name} {one.version}" for one in removal.removed)
+
+
+@click.command("list", cls=Command, document=list[ListedPackage])
+@click.pass_obj
+def list_command(session: Session) -> None:
+    """List installed packages, and the graphs that run them."""
+    session.show(session.wiring.packages.installed(), _list_text)
+
+
+def _list_text(found: list[ListedPackage]) -> str:
+    if not found:
+        return "no packages are installed"
+    rows = [(one.name, one.version, one.kind, ", ".join(one.used_by), one.summary) for one in found]
+    return format_columns(rows, ("package", "version", "kind", "runs in", ""))
+
+
+@click.command("info", cls=Command, document=Manifest)
+@click.argument("requirement", metavar="PACKAGE", shell_complete=candidates.packages)
+@source_option
+@click.pass_obj
+def info_command(session: Session, requirement: str) -> None:
+    """Show what a package does: ports, options, tables, metrics, drop reasons, permissions.
+
+    The installed one; where none is installed, or with --source, the newest that a source has.
+    """
+    session.show(session.wiring.packages.info(requirement), draw_manual)
+
+
+@click.command("search", cls=Command, document=list[FoundPackage])
+@click.argument("words", nargs=-1, metavar="[WORD...]")
+@source_option
+@click.pass_obj
+def search_command(session: Session, words: tuple[str, ...]) -> None:
+    """Find packages in the sources whose name, summary or keywords hold every WORD."""
+    session.show(session.wiring.packages.search(words), _search_text)
+
+
+def _search_text(found: list[FoundPackage]) -> str:
+    if not found:
+        return "nothing found"
+    rows = [(one.name, one.version, one.kind, "installed" if one.installed else "", one.summary) for one in found]
+    return format_columns(rows, ("package", "newest", "kind", "", ""))
