@@ -26,7 +26,8 @@ HEAD = """[graph]
 name = "chain"
 [hooks]
 wan = { interface = "wan", type = "xdp" }
-lan = { interface = "lan", type = "xdp" }
+[devices]
+lan = { interface = "lan" }
 """
 IN, OUT = 0, 1
 """Numbers of the ports p1 and p2, by which packets enter and leave every stage."""

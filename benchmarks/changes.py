@@ -29,7 +29,8 @@ TEXT = f"""
 name = "{GRAPH}"
 [hooks]
 wan = {{ interface = "wan", type = "xdp" }}
-lan = {{ interface = "lan", type = "xdp" }}
+[devices]
+lan = {{ interface = "lan" }}
 [nf.first]
 package = "probe"
 [nf.last]

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.command import INKEV
 from inkev.base.paths import Root, find_root
 from inkev.bpf.program import Program
-from inkev.datapath.pins import GraphPins
+from inkev.datapath.pins import GenerationPins, GraphPins, names_in
 from tests.lab import Host
 
 HERE = Path(__file__).resolve().parent
@@ -74,14 +74,16 @@ class Site:
 
     def segment(self, graph: str, hook: str) -> Program:
         """Return the running program that a hook of the graph enters; its owner is the caller."""
-        generations = sorted((self.root.bpffs / graph).glob("gen*"), key=lambda path: int(path.name[3:]))
-        pins = GraphPins(self.root.bpffs / graph)
-        return Program.open(pins.generation(int(generations[-1].name[3:])).segment(f"hook:{hook}"))
+        return Program.open(self._newest(graph).segment(f"hook:{hook}"))
 
     def segments(self, graph: str) -> int:
         """Return how many programs the graph's newest generation has."""
-        generations = sorted((self.root.bpffs / graph).glob("gen*"), key=lambda path: int(path.name[3:]))
-        return len(GraphPins(self.root.bpffs / graph).generation(int(generations[-1].name[3:])).keys())
+        return len([name for name in names_in(self._newest(graph).folder) if name.startswith("seg_")])
+
+    def _newest(self, graph: str) -> GenerationPins:
+        """Return the pins of the graph's newest generation: a graph that was only stitched has no other."""
+        pins = GraphPins(self.root.bpffs / graph)
+        return pins.generation(max(int(name[3:]) for name in names_in(pins.folder) if name.startswith("gen")))
 
     def remove(self) -> None:
         """Take everything away."""

@@ -16,7 +16,8 @@ HEAD = """[graph]
 name = "points"
 [hooks]
 wan = { interface = "wan", type = "xdp" }
-lan = { interface = "lan", type = "xdp" }
+[devices]
+lan = { interface = "lan" }
 """
 
 
