@@ -25,6 +25,13 @@ def pin(held: Descriptor, path: Path) -> None:
 
 def repin(held: Descriptor, path: Path) -> None:
     """Give the object this name in one step, whatever had it before."""
+    try:
+        pin(held, path)
+    except FileExistsError:
+        _replace(held, path)
+
+
+def _replace(held: Descriptor, path: Path) -> None:
     staged = path.with_name(path.name + "~new")
     staged.unlink(missing_ok=True)
     pin(held, staged)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from inkev.base.errors import KernelError
@@ -17,7 +18,7 @@ from inkev.bpf.maps import Map
 from inkev.bpf.pin import repin
 from inkev.bpf.program import Program
 from inkev.datapath.memory import make_bcast, read_cell
-from inkev.datapath.pins import GenerationPins, GraphPins, InstancePins, read_note, write_note
+from inkev.datapath.pins import GenerationPins, GraphPins, names_in, pin_name, read_note, write_note
 from inkev.datapath.stub import ATTACH_TYPES, TYPES
 from inkev.host.kernel import RunningSegment, SegmentLoad
 from inkev.host.linking import LinkedMap
@@ -39,20 +40,39 @@ class NewMap:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
     """Where one segment is being loaded."""
 
     pins: GraphPins
     made: GenerationPins
     segment: SegmentLoad
-    unsettled: GenerationPins | None
-    """The running generation, where it has maps that are not yet the instances' own."""
 
-    def homes(self, instance: str) -> list[InstancePins]:
-        """Return where an instance's state may be, the likeliest owner first."""
-        middle = [self.unsettled.instance(instance)] if self.unsettled else []
-        return [*middle, self.pins.instance(instance)]
+    @cached_property
+    def _running(self) -> GenerationPins:
+        return self.pins.generation(read_cell(self.pins)[0])
+
+    @cached_property
+    def _held(self) -> dict[str, dict[str, Path]]:
+        return {}
+
+    def find_state(self, owner: LinkedMap) -> Path | None:
+        """Return the pinned map that holds the instance's state, or None where a new one is to be made."""
+        if owner.name.startswith(_READ_ONLY):
+            return None
+        if owner.instance not in self._held:
+            self._held[owner.instance] = self._list(owner.instance)
+        return self._held[owner.instance].get(pin_name(owner.name))
+
+    def _list(self, instance: str) -> dict[str, Path]:
+        """Return the instance's pinned maps: those that this generation made, else those that run."""
+        replaced = {pin_name(name.partition("/")[2]) for name in self.segment.replace_state
+                    if name.startswith(f"{instance}/")}
+        running = {name: home / name
+                   for home in (self.pins.instance(instance).folder, self._running.instance(instance).folder)
+                   for name in names_in(home) if name not in replaced}
+        made = self.made.instance(instance).folder
+        return running | {name: made / name for name in names_in(made)}
 
     def fingerprint(self, owner: LinkedMap) -> str:
         """Return the fingerprint of a map's layout as the program declares it; empty where nobody says."""
@@ -72,7 +92,7 @@ def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad, logs: P
     Raises:
         KernelError: `verifier-refused`, `btf-refused`, `map-layout-changed`, ...: nothing of it stays.
     """
-    site = Site(pins, pins.generation(generation), segment, _find_unsettled(pins))
+    site = Site(pins, pins.generation(generation), segment)
     with Object.open(segment.object.elf) as opened:
         new = list(_bind_maps(site, opened))
         try:
@@ -85,11 +105,6 @@ def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad, logs: P
             repin(program, site.made.segment(segment.key))
             undo.pop_all()
             return describe(program, segment.key, segment.object.digest)
-
-
-def _find_unsettled(pins: GraphPins) -> GenerationPins | None:
-    running = pins.generation(read_cell(pins)[0])
-    return running if running.instances.exists() else None
 
 
 def describe(program: Program, key: str, digest: str) -> RunningSegment:
@@ -137,7 +152,9 @@ def _bind_maps(site: Site, opened: Object) -> Iterator[NewMap]:
         if not owner.instance:
             with Map.open(_graph_map(site, owner.name)) as found:
                 held.reuse(found)
-        elif not _reuse_state(site, owner, held):
+        elif (path := site.find_state(owner)) is not None:
+            _reuse_state(path, site, owner, held)
+        else:
             yield NewMap(held, site.made.instance(owner.instance).map(owner.name), site.fingerprint(owner))
 
 
@@ -155,34 +172,19 @@ def _graph_map(site: Site, name: str) -> Path:
                           where=f"segment {site.segment.key}") from None
 
 
-def _reuse_state(site: Site, owner: LinkedMap, held: ObjectMap) -> bool:
-    """Give the object the map that the instance's state lives in; return whether there is one to be kept.
+def _reuse_state(path: Path, site: Site, owner: LinkedMap, held: ObjectMap) -> None:
+    """Give the object the map that the instance's state lives in.
 
     Raises:
         KernelError: `map-layout-changed`.
     """
-    if owner.name.startswith(_READ_ONLY):
-        return False
-    if _reuse(site.made.instance(owner.instance).map(owner.name), site, owner, held):
-        return True
-    if f"{owner.instance}/{owner.name}" in site.segment.replace_state:
-        return False
-    return any(_reuse(home.map(owner.name), site, owner, held) for home in site.homes(owner.instance))
-
-
-def _reuse(path: Path, site: Site, owner: LinkedMap, held: ObjectMap) -> bool:
-    try:
-        found = Map.open(path)
-    except FileNotFoundError:
-        return False
-    with found:
+    with Map.open(path) as found:
         difference = _difference(found, read_note(path, LAYOUT), site.fingerprint(owner), held)
         if difference:
             raise KernelError("map-layout-changed", f"map {owner.name} of {owner.instance} has another layout now",
                               where=str(path), why=difference,
                               hint="give --discard-state to start with an empty map, or keep the version that made it")
         held.reuse(found)
-    return True
 
 
 def _difference(found: Map, known: str, fingerprint: str, held: ObjectMap) -> str:

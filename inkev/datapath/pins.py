@@ -6,6 +6,7 @@ and a link is made, read and replaced in one step.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,10 +26,14 @@ def pin_name(name: str) -> str:
 
 def write_note(pin: Path, note: str, text: str) -> None:
     """Keep a short text beside a pin, in one step."""
-    staged = pin.with_name(f"{pin.name}{MARK}new{note}")
-    staged.unlink(missing_ok=True)
-    staged.symlink_to(text or "/")
-    staged.rename(note_path(pin, note))
+    path, target = note_path(pin, note), text or "/"
+    try:
+        path.symlink_to(target)
+    except FileExistsError:
+        staged = pin.with_name(f"{pin.name}{MARK}new{note}")
+        staged.unlink(missing_ok=True)
+        staged.symlink_to(target)
+        staged.rename(path)
 
 
 def read_note(pin: Path, note: str) -> str:
@@ -53,7 +58,7 @@ def remove_pin(pin: Path) -> None:
 def names_in(folder: Path) -> list[str]:
     """Return the names pinned in a folder, notes left out; none where there is no folder."""
     try:
-        return sorted(path.name for path in folder.iterdir() if MARK not in path.name)
+        return sorted(name for name in os.listdir(folder) if MARK not in name)  # noqa: PTH208 - a fifth of the time
     except FileNotFoundError:
         return []
 
