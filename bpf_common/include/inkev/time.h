@@ -13,6 +13,16 @@ IKV_INLINE __u64 ikv_now_ns(struct ikv_packet *pkt)
 	return ikv_self.seed ? ikv_self.seed : bpf_ktime_get_ns();
 }
 
+/*
+ * Ticks of the kernel's timer, 100 to 1,000 a second: read in place, where a clock costs a call and 25 to 50 ns. For
+ * questions like "was this looked at about a second ago".
+ */
+IKV_INLINE __u64 ikv_ticks(struct ikv_packet *pkt)
+{
+	(void)pkt;
+	return ikv_self.seed ? ikv_self.seed : bpf_jiffies64();
+}
+
 /* Not for secrets. */
 IKV_INLINE __u32 ikv_random(struct ikv_packet *pkt)
 {
