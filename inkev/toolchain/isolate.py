@@ -36,6 +36,8 @@ class Isolated:
     maps: list[LinkedMap] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
     """Symbols that stay visible: maps, state, functions that the verifier takes as global."""
+    outer: set[str] = field(default_factory=set)
+    """Those functions."""
     constants: list[str] = field(default_factory=list)
     """Definitions, as IR, of the constants that the member only declares."""
 
@@ -222,7 +224,8 @@ class Isolation:
         for value in self.module.functions:
             if value.name in self.outer:
                 value.linkage = llvm.Linkage.external
-        self.result.kept |= self.outer & alive
+        self.result.outer = self.outer & alive
+        self.result.kept |= self.result.outer
 
     def _has_sections(self) -> bool:
         """Return whether a function that stays would be taken for a program of its own."""

@@ -61,14 +61,15 @@ class Joining:
     def _blind(
         self, whole: llvm.ModuleRef, parts: list[Isolated], linkage: llvm.Linkage = llvm.Linkage.weak_any
     ) -> None:
-        """Keep LLVM from looking into entries that stay subprograms.
+        """Keep LLVM from looking into functions that are more than their callers here know of.
 
-        A tail call of its own never comes back, but its target returns to our walk in its stead, with a result that
-        LLVM cannot know of. To LLVM a weak function may be another at run time, which is just what it is here.
+        To LLVM a weak function may be another at run time. An entry with a tail call of its own is just that: its target
+        returns to our walk in its stead, with another result. And the verifier checks a global function for any caller and
+        any caller against its prototype, so LLVM must neither learn from the real callers nor pass them rubbish.
         """
-        names = {part.entry for part in parts if part.is_subprogram}
+        names = {part.entry for part in parts if part.is_subprogram}.union(*(part.outer for part in parts))
         for value in whole.functions:
-            if value.name in names:
+            if value.name in names and not value.is_declaration:
                 value.linkage = linkage
 
     def _isolate(self) -> list[Isolated]:
