@@ -22,8 +22,10 @@ from inkev.plugins.hookspecs import Builder, Kernel, Linker, Source, hookimpl
 if TYPE_CHECKING:
     from inkev.agent.diagnosis import Finding
     from inkev.agent.graphs import Graphs
+    from inkev.agent.packages import Packages
     from inkev.agent.settings import Settings
     from inkev.host.checking import Checker
+    from inkev.host.store import Store
     from inkev.plugins.manager import Plugins
 
 
@@ -127,6 +129,24 @@ class Wiring:
 
         host = Host(self.root, self.kernel, self.linker, self.store)
         return Graphs(host, self.kernel, self.plugins.notify)
+
+    @cached_property
+    def store(self) -> Store:
+        """The root's installed packages."""
+        from inkev.host.store import Store
+
+        return Store(self.root.store)
+
+    @cached_property
+    def packages(self) -> Packages:
+        """The packages of the root, and the sources that it knows."""
+        from inkev.agent.packages import Packages
+
+        return Packages(self.store, self.open_sources, self.kernel, self.plugins.notify)
+
+    def open_sources(self) -> list[Source]:
+        """Return the package sources: those given, else those configured."""
+        return [self.open_source(location) for location in self.sources or self.settings.sources]
 
     def open_source(self, location: str) -> Source:
         """Return the package source at a location.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from inkev.agent.packages import Published
 from inkev.base.errors import format_fault
 from inkev.cli.columns import format_columns
 from inkev.cli.options import dry_run_option, package_folder_argument, source_option
@@ -46,16 +47,6 @@ class BuiltPackage(msgspec.Struct, frozen=True):
     archive: str
     """Path of the archive."""
     digest: str
-
-
-class Published(msgspec.Struct, frozen=True):
-    """What `inkev publish` put where."""
-
-    package: str
-    version: str
-    source: str
-    digest: str
-    dry_run: bool
 
 
 @click.command("new", cls=Command, document=NewPackage)
@@ -161,8 +152,8 @@ def _build_text(built: BuiltPackage) -> str:
 def publish_command(session: Session, folder: str, *, dry_run: bool) -> None:
     """Build a package and put its archive into a source, for others to install."""
     with progress(session, "publishing"):
-        found = session.wiring.publish(Path(folder), dry_run=dry_run)
-    session.show(Published(found.package, found.version, found.location, found.digest, dry_run), _publish_text)
+        published = session.wiring.packages.publish(Path(folder), session.wiring.build, dry_run=dry_run)
+    session.show(published, _publish_text)
 
 
 def _publish_text(published: Published) -> str:

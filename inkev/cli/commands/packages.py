@@ -4,53 +4,51 @@ from __future__ import annotations
 
 import click
 
-from inkev.agent.packages import FoundPackage, Installation, ListedPackage, Removal
+from inkev.agent.packages import FoundPackage, ListedPackage
 from inkev.cli import candidates
 from inkev.cli.columns import format_columns
-from inkev.cli.manual import draw_manual
+from inkev.cli.manual import draw_manual, rights
 from inkev.cli.options import dry_run_option, source_option
 from inkev.cli.progress import progress
 from inkev.cli.session import Session
 from inkev.cli.tree import Command
+from inkev.host.installing import InstallItem, InstallReport
 from inkev.package.manifest import Manifest
 
 
-@click.command("install", cls=Command, document=Installation)
+@click.command("install", cls=Command, document=InstallReport)
 @click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
 @source_option
 @dry_run_option
 @click.pass_obj
 def install_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
     """Install packages and what they require: firewall, firewall==1.2, 'router>=1.0,<2'."""
-    with progress(session, "resolving") as say:
-        found = session.wiring.packages.install(requirements, dry_run=dry_run, on_progress=say)
-    session.show(found, _installation_text)
+    with progress(session, f"installing {' '.join(requirements)}"):
+        report = session.wiring.packages.install(requirements, dry_run=dry_run)
+    session.show(report, _install_text)
 
 
-def _installation_text(found: Installation) -> str:
-    verb = "would install" if found.dry_run else "installed"
-    lines = [f"{verb} {one.name} {one.version}{_rights(one)}" for one in found.installed]
-    lines += [f"{one.name} {one.version} is installed already" for one in found.kept]
+def _install_text(report: InstallReport) -> str:
+    verb = "would install" if report.dry_run else "installed"
+    lines = [f"{verb} {one.name} {one.version}{_rights(one)}" for one in report.packages if one.new]
+    lines += [f"{one.name} {one.version} is installed" for one in report.packages if one.asked and not one.new]
     return "\n".join(lines)
 
 
-def _rights(package: ListedPackage) -> str:
-    return f" (may {', '.join(package.may)})" if package.may else ""
+def _rights(item: InstallItem) -> str:
+    granted = ", ".join(rights(item.permissions)) if item.permissions else ""
+    return f": may {granted}" if granted else ""
 
 
-@click.command("uninstall", cls=Command, document=Removal)
+@click.command("uninstall", cls=Command, document=list[ListedPackage])
 @click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
 @dry_run_option
 @click.pass_obj
 def uninstall_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
     """Remove installed packages; refused while a graph runs them or another package requires them."""
-    removal = session.wiring.packages.uninstall(requirements, dry_run=dry_run)
-    session.show(removal, _removal_text)
-
-
-def _removal_text(removal: Removal) -> str:
-    verb = "would remove" if removal.dry_run else "removed"
-    return "\n".join(f"{verb} {one.name} {one.version}" for one in removal.removed)
+    verb = "would remove" if dry_run else "removed"
+    removed = session.wiring.packages.uninstall(requirements, dry_run=dry_run)
+    session.show(removed, lambda found: "\n".join(f"{verb} {one.name} {one.version}" for one in found))
 
 
 @click.command("list", cls=Command, document=list[ListedPackage])
@@ -76,7 +74,8 @@ def info_command(session: Session, requirement: str) -> None:
 
     The installed one; where none is installed, or with --source, the newest that a source has.
     """
-    session.show(session.wiring.packages.info(requirement), draw_manual)
+    ask_sources = bool(session.sources)
+    session.show(session.wiring.packages.info(requirement, ask_sources=ask_sources), draw_manual)
 
 
 @click.command("search", cls=Command, document=list[FoundPackage])
