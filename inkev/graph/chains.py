@@ -44,8 +44,10 @@ def parse_chain(text: str, instances: Collection[str], faults: FaultList, where:
     ends, arrows = _split(text, faults, where)
     if len(ends) != len(arrows) + 1 or not arrows:
         return []
-    parsed = [_parse_end(word, column, _place(i, len(ends)), instances, faults, where)
-              for i, (word, column) in enumerate(ends)]
+    parsed = [
+        _parse_end(word, column, _place(i, len(ends)), instances, faults, where)
+        for i, (word, column) in enumerate(ends)
+    ]
     links = []
     for left, arrow, right in zip(parsed, arrows, parsed[1:], strict=False):
         if left is not None and right is not None:
@@ -86,29 +88,41 @@ def _split(text: str, faults: FaultList, where: str) -> tuple[list[tuple[str, in
             arrows.append(match["arrow"])
         elif match["end"]:
             if len(ends) > len(arrows):
-                _fault(faults, where, column, f"an arrow is missing before {match['end']!r}",
-                       "write ->, <- or <-> between two nodes")
+                _fault(
+                    faults,
+                    where,
+                    column,
+                    f"an arrow is missing before {match['end']!r}",
+                    "write ->, <- or <-> between two nodes",
+                )
                 return [], []
             ends.append((match["end"], column))
         elif match["bad"]:
             _fault(faults, where, column, f"unexpected {match['bad']!r}", "arrows are ->, <- and <->")
             return [], []
     if len(ends) < 2 or len(arrows) != len(ends) - 1:
-        _fault(faults, where, len(text) + 1, "the chain ends where a node should follow",
-               "for example: wan -> fw -> lan")
+        _fault(
+            faults, where, len(text) + 1, "the chain ends where a node should follow", "for example: wan -> fw -> lan"
+        )
     return ends, arrows
 
 
-def _parse_end(word: str, column: int, place: str, instances: Collection[str], faults: FaultList,
-               where: str) -> End | None:
+def _parse_end(
+    word: str, column: int, place: str, instances: Collection[str], faults: FaultList, where: str
+) -> End | None:
     parts = word.split(":")
     if len(parts) > 3:
         _fault(faults, where, column, f"{word!r} has more than two ports", "write a:nf:b: enter by a, leave by b")
         return None
     bad = next((part for part in parts if NAME.fullmatch(part) is None), None)
     if bad is not None:
-        _fault(faults, where, column, f"{bad!r} in {word!r} is not a name",
-               "names are up to 31 of a-z, 0-9, _ and -, starting with a letter")
+        _fault(
+            faults,
+            where,
+            column,
+            f"{bad!r} in {word!r} is not a name",
+            "names are up to 31 of a-z, 0-9, _ and -, starting with a letter",
+        )
         return None
     end = _assign(parts, place, instances)
     if end is None:

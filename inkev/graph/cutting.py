@@ -1,88 +1,33 @@
 """Cuts a graph into segments: `partition`, a pure function; what it returns is `inkev.graph.partition`.
 
-Every hook's entry heads a segment. From a head the drawing follows edges until a cut: a declared stitch point, a live
-cut of a hot change, a remembered verifier refusal, or an edge that leads back into the segment (a cycle). Each cut that
-is reached heads a segment of its own. Hook segments cut only their own cycles, so the straight way through a chain
-stays one program in both directions; what lies behind a cycle's slot is cut at every slot there is: it stays small.
+Drawings (`inkev.graph.drawing`) become segments here: keys, slot numbers that survivors keep, exits, and what only the
+whole shows.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from inkev.base.errors import UserError
-from inkev.base.limits import HOOKS, MAPS_PER_PROGRAM, SLOTS
+from inkev.base.limits import HOOKS, SLOTS
+from inkev.graph.drawing import Drawing, Drawings, Function, Wires, draw_graph, program_types
 from inkev.graph.model import DROP, HOST, Graph, Node, ProgramType
 from inkev.graph.partition import Drop, Exit, Out, Partition, Pass, Segment, Slot, Step, Target
-
-GRAPH_MAPS = 6
-"""Maps of the graph itself that a segment may use: block, devices, members, two interface sets, slots."""
 
 DEVICES = 64
 """Places of the graph's device array."""
 
 
-class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """What the partition needs to know of an instance: a package's ports and how many maps each program type uses."""
-
-    ports: tuple[str, ...]
-    """In the manifest's order: the position is the number."""
-    outputs: frozenset[str]
-    maps: dict[str, int] = {}
-
-    def number(self, port: str) -> int:
-        """Return the number that the C source uses for a port."""
-        return self.ports.index(port)
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawing:
-    """What one head reaches without crossing a cut."""
-
-    head: Node
-    members: tuple[str, ...]
-    """In topological order, ties by name."""
-    cuts: frozenset[Node]
-    """All cuts that hold in this segment, its own cycles' included."""
-
-
-@dataclass(slots=True)
-class _Drawings:
-    """All segments of one program type: hook name or cut source to what is drawn there."""
-
-    hooks: dict[str, _Drawing] = field(default_factory=dict)
-    slots: dict[Node, _Drawing] = field(default_factory=dict)
-
-
-class _Wires:
-    """The graph as the drawing needs it: who leads where."""
-
-    def __init__(self, graph: Graph, functions: Mapping[str, Function]) -> None:
-        self.graph = graph
-        self.functions = functions
-        self.targets = {edge.source: edge.target for edge in graph.edges}
-
-    def exits(self, instance: str) -> Iterator[tuple[Node, Node | None]]:
-        """Yield every output port of an instance with its target, in the order of port numbers."""
-        function = self.functions[instance]
-        for port in function.ports:
-            if port in function.outputs:
-                source = Node(name=instance, port=port)
-                yield source, self.targets.get(source)
-
-    def steps(self, instance: str, cuts: frozenset[Node]) -> Iterator[tuple[Node, str]]:
-        """Yield the uncut edges from an instance to other instances: source and the target's name."""
-        for source, target in self.exits(instance):
-            if target is not None and source not in cuts and target.name in self.graph.instances:
-                yield source, target.name
-
-
-def partition(graph: Graph, functions: Mapping[str, Function], *, cuts: Iterable[str] = (),
-              refusals: Iterable[str] = (), previous: Partition | None = None) -> Partition:
+def partition(
+    graph: Graph,
+    functions: Mapping[str, Function],
+    *,
+    cuts: Iterable[str] = (),
+    refusals: Iterable[str] = (),
+    previous: Partition | None = None,
+) -> Partition:
     """Return the segments of a valid, wired graph.
 
     Args:
@@ -95,9 +40,9 @@ def partition(graph: Graph, functions: Mapping[str, Function], *, cuts: Iterable
     Raises:
         UserError: `too-many-stitch-points`, `too-many-hooks`, `too-many-devices`.
     """
-    wires = _Wires(graph, functions)
+    wires = Wires(graph, functions)
     wanted = frozenset(parse_source(text) for text in (*cuts, *refusals)) | frozenset(graph.points.values())
-    drawn = _draw_within_limits(wires, wanted)
+    drawn = draw_graph(wires, wanted)
     keys = _name_slots(drawn)
     numbers = _number(sorted(keys.values()), previous.slots if previous else {}, SLOTS, "stitch points")
     hooks = _number_hooks(graph, previous)
@@ -134,129 +79,17 @@ def longest_chain(whole: Partition) -> int:
     return max((depth(segment.key) for segment in whole.segments if segment.key.startswith("hook:")), default=0)
 
 
-def _draw_within_limits(wires: _Wires, wanted: frozenset[Node]) -> dict[ProgramType, _Drawings]:
-    """Draw every program type, cutting in the middle whatever uses more maps than a program may."""
-    while True:
-        drawn = {kind: _draw_all(wires, kind, wanted) for kind in _program_types(wires.graph)}
-        more = frozenset(
-            source
-            for kind, drawings in drawn.items()
-            for drawing in (*drawings.hooks.values(), *drawings.slots.values())
-            for source in _overflowing(wires, kind, drawing)
-        )
-        if not more:
-            return drawn
-        wanted |= more
-
-
-def _program_types(graph: Graph) -> list[ProgramType]:
-    return sorted({hook.program_type for hook in graph.hooks.values()})
-
-
-def _overflowing(wires: _Wires, kind: ProgramType, drawing: _Drawing) -> Iterator[Node]:
-    """Yield the edges to cut where the members' maps exceed the kernel's limit for one program."""
-    maps = sum(wires.functions[name].maps.get(kind, 0) for name in drawing.members)
-    if maps + GRAPH_MAPS <= MAPS_PER_PROGRAM:
-        return
-    first = set(drawing.members[: len(drawing.members) // 2])
-    for name in first:
-        for source, target in wires.steps(name, drawing.cuts):
-            if target not in first:
-                yield source
-
-
-def _draw_all(wires: _Wires, kind: ProgramType, wanted: frozenset[Node]) -> _Drawings:
-    """Draw the hooks' segments, then those behind slots until no new cycle shows."""
-    drawn = _Drawings()
-    known = wanted
-    for name in sorted(wires.graph.hooks):
-        target = wires.targets.get(Node(name=name))
-        if wires.graph.hooks[name].program_type == kind and target is not None:
-            drawn.hooks[name] = drawing = _draw(wires, target, wanted)
-            known |= drawing.cuts
-    while True:
-        drawn.slots = _draw_slots(wires, drawn.hooks.values(), known)
-        found = known.union(*(drawing.cuts for drawing in drawn.slots.values()))
-        if found == known:
-            return drawn
-        known = found
-
-
-def _draw_slots(wires: _Wires, roots: Iterable[_Drawing], cuts: frozenset[Node]) -> dict[Node, _Drawing]:
-    """Draw what lies behind every cut that is reached from the roots."""
-    drawn: dict[Node, _Drawing] = {}
-    waiting = [source for root in roots for source in _reached_cuts(wires, root)]
-    while waiting:
-        source = waiting.pop()
-        if source not in drawn:
-            drawn[source] = _draw(wires, wires.targets[source], cuts)
-            waiting += _reached_cuts(wires, drawn[source])
-    return drawn
-
-
-def _reached_cuts(wires: _Wires, drawing: _Drawing) -> list[Node]:
-    return [source for name in drawing.members for source, target in wires.exits(name)
-            if target is not None and source in drawing.cuts]
-
-
-def _draw(wires: _Wires, head: Node, cuts: frozenset[Node]) -> _Drawing:
-    """Follow edges from the head up to the cuts; an edge into an instance on the way there is a cut too."""
-    if head.name not in wires.graph.instances:
-        return _Drawing(head, (), cuts)
-    back = _back_edges(wires, head.name, cuts)
-    return _Drawing(head, _topological(wires, head.name, cuts | back), cuts | back)
-
-
-def _back_edges(wires: _Wires, head: str, cuts: frozenset[Node]) -> frozenset[Node]:
-    """Return the sources of edges that close a cycle, found depth first in the order of port numbers."""
-    back: set[Node] = set()
-    open_, seen = {head}, {head}
-    stack = [(head, wires.steps(head, cuts))]
-    while stack:
-        name, steps = stack[-1]
-        following = next(steps, None)
-        if following is None:
-            open_.discard(name)
-            stack.pop()
-            continue
-        source, target = following
-        if target in open_:
-            back.add(source)
-        elif target not in seen:
-            open_.add(target)
-            seen.add(target)
-            stack.append((target, wires.steps(target, cuts)))
-    return frozenset(back)
-
-
-def _topological(wires: _Wires, head: str, cuts: frozenset[Node]) -> tuple[str, ...]:
-    """Return everything reachable from the head so that each comes after all that lead to it; ties by name."""
-    incoming: dict[str, int] = {head: 0}
-    waiting = [head]
-    while waiting:
-        for _, target in wires.steps(waiting.pop(), cuts):
-            if target not in incoming:
-                incoming[target] = 0
-                waiting.append(target)
-            incoming[target] += 1
-    ready, order = [head], []
-    while ready:
-        order.append(heapq.heappop(ready))
-        for _, target in wires.steps(order[-1], cuts):
-            incoming[target] -= 1
-            if incoming[target] == 0:
-                heapq.heappush(ready, target)
-    return tuple(order)
-
-
-def _name_slots(drawn: Mapping[ProgramType, _Drawings]) -> dict[tuple[ProgramType, Node], str]:
+def _name_slots(drawn: Mapping[ProgramType, Drawings]) -> dict[tuple[ProgramType, Node], str]:
     """Return each slot segment's key: the cut's source, told apart where two program types cross the same cut."""
     types: dict[Node, list[ProgramType]] = {}
     for kind, drawings in drawn.items():
         for source in drawings.slots:
             types.setdefault(source, []).append(kind)
-    return {(kind, source): str(source) if len(kinds) == 1 else f"{source}@{kind}"
-            for source, kinds in types.items() for kind in kinds}
+    return {
+        (kind, source): str(source) if len(kinds) == 1 else f"{source}@{kind}"
+        for source, kinds in types.items()
+        for kind in kinds
+    }
 
 
 def _number(keys: list[str], previous: Mapping[str, int], limit: int, what: str) -> dict[str, int]:
@@ -266,9 +99,11 @@ def _number(keys: list[str], previous: Mapping[str, int], limit: int, what: str)
         UserError: `too-many-...` where the keys do not fit.
     """
     if len(keys) > limit:
-        raise UserError(f"too-many-{what.replace(' ', '-')}",
-                        f"the graph needs {len(keys)} {what}, the limit is {limit}",
-                        hint="split it into several graphs")
+        raise UserError(
+            f"too-many-{what.replace(' ', '-')}",
+            f"the graph needs {len(keys)} {what}, the limit is {limit}",
+            hint="split it into several graphs",
+        )
     kept = {key: previous[key] for key in keys if key in previous}
     if len(kept) == len(keys):
         return kept
@@ -280,7 +115,7 @@ def _number(keys: list[str], previous: Mapping[str, int], limit: int, what: str)
 def _number_hooks(graph: Graph, previous: Partition | None) -> dict[str, int]:
     """Number the hooks of each program type by itself; a number that a change of type makes double is given anew."""
     numbers: dict[str, int] = {}
-    for kind in _program_types(graph):
+    for kind in program_types(graph):
         names = sorted(name for name, hook in graph.hooks.items() if hook.program_type == kind)
         kept: dict[str, int] = {}
         for name in names:
@@ -294,14 +129,19 @@ def _number_hooks(graph: Graph, previous: Partition | None) -> dict[str, int]:
 class _Naming:
     """Turns drawings into segments: node by node into targets with numbers."""
 
-    def __init__(self, wires: _Wires, keys: Mapping[tuple[ProgramType, Node], str], slots: Mapping[str, int],
-                 places: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        wires: Wires,
+        keys: Mapping[tuple[ProgramType, Node], str],
+        slots: Mapping[str, int],
+        places: Mapping[str, int],
+    ) -> None:
         self._wires = wires
         self._keys = keys
         self._slots = slots
         self._places = places
 
-    def segments(self, drawn: Mapping[ProgramType, _Drawings]) -> list[Segment]:
+    def segments(self, drawn: Mapping[ProgramType, Drawings]) -> list[Segment]:
         """Return all segments: hooks first, then slots, each sorted."""
         found = []
         for kind, drawings in drawn.items():
@@ -311,15 +151,27 @@ class _Naming:
                 found.append(self._segment(self._keys[kind, source], kind, drawing, fresh=False))
         return found
 
-    def _segment(self, key: str, kind: ProgramType, drawing: _Drawing, *, fresh: bool) -> Segment:
-        exits = [Exit(instance=name, port=self._wires.functions[name].number(source.port),
-                      target=self._exit(kind, drawing, source, target))
-                 for name in drawing.members for source, target in self._wires.exits(name)]
+    def _segment(self, key: str, kind: ProgramType, drawing: Drawing, *, fresh: bool) -> Segment:
+        exits = [
+            Exit(
+                instance=name,
+                port=self._wires.functions[name].number(source.port),
+                target=self._exit(kind, drawing, source, target),
+            )
+            for name in drawing.members
+            for source, target in self._wires.exits(name)
+        ]
         exits.sort(key=lambda e: (e.instance, e.port))
-        return Segment(key=key, program_type=kind, head=self._target(drawing.head), fresh=fresh,
-                       members=drawing.members, exits=tuple(exits))
+        return Segment(
+            key=key,
+            program_type=kind,
+            head=self._target(drawing.head),
+            fresh=fresh,
+            members=drawing.members,
+            exits=tuple(exits),
+        )
 
-    def _exit(self, kind: ProgramType, drawing: _Drawing, source: Node, target: Node | None) -> Target:
+    def _exit(self, kind: ProgramType, drawing: Drawing, source: Node, target: Node | None) -> Target:
         if target is None:
             return Drop(reason="unwired")
         if source not in drawing.cuts:
@@ -371,7 +223,10 @@ def _mark(graph: Graph, segments: list[Segment]) -> tuple[Segment, ...]:
             for key in {segment.key} | beyond[segment.key]:
                 origins[key].add(segment.key.removeprefix("hook:"))
     turning = {name for name, hook in graph.hooks.items() if hook.type != "tc-ingress"}
-    return tuple(_mark_segment(s, origins[s.key] if origins[s.key] <= turning else set(), cyclic=s.key in beyond[s.key]) for s in segments)
+    return tuple(
+        _mark_segment(s, origins[s.key] if origins[s.key] <= turning else set(), cyclic=s.key in beyond[s.key])
+        for s in segments
+    )
 
 
 def _mark_segment(segment: Segment, origins: set[str], *, cyclic: bool) -> Segment:

@@ -74,8 +74,11 @@ def _wired(chain: str, graph: Graph) -> set[Edge]:
     """Return the graph's edges that a chain of its file declares."""
     found: set[Edge] = set()
     for link in parse_chain(chain, graph.instances, FaultList(), ""):
-        found |= {edge for edge in graph.edges
-                  if _means(link.edge.source, edge.source) and _means(link.edge.target, edge.target)}
+        found |= {
+            edge
+            for edge in graph.edges
+            if _means(link.edge.source, edge.source) and _means(link.edge.target, edge.target)
+        }
     return found
 
 

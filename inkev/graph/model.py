@@ -42,7 +42,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     interface: str
 
 
-class Instance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", omit_defaults=True):
+class Instance(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", omit_defaults=True
+):
     """A named, configured NF. In a file `package` is a requirement; what is pinned stands in the lock."""
 
     package: str
@@ -72,7 +74,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that changes atomically. Edges are sorted; ports left out in the file are filled in once packages are known."""
+    """Everything that changes atomically. Edges are sorted; ports left out are filled in once packages are known."""
 
     name: str
     hooks: dict[str, Hook] = {}

@@ -1,7 +1,7 @@
 """What gets linked together: segments, their exits, and the slots between them; as values.
 
-The partition is a pure function of the graph, the packages' digests, the live cuts and remembered verifier refusals: the same
-input always gives the same segments, so a no-op stays a no-op.
+The partition is a pure function of the graph, the packages' digests, the live cuts and remembered verifier refusals: the
+same input always gives the same segments, so a no-op stays a no-op. `inkev.graph.cutting` makes it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Exit(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One program: what is linked, how it is entered, where it leads.
 
-    A program entered by a hook (`fresh`) starts with a packet nobody has looked at, unless the saved context is marked valid
-    (something was inserted before it). One entered by a slot always restores.
+    A program entered by a hook (`fresh`) starts with a packet nobody has looked at, unless the saved context is marked
+    valid (something was inserted before it). One entered by a slot always restores.
     """
 
     key: str

@@ -50,7 +50,10 @@ def graph_document(graph: Graph) -> dict[str, Any]:
     """Return the graph in the shape of a graph file."""
     sections: dict[str, Any] = {"graph": {"name": graph.name}}
     named: tuple[tuple[str, Mapping[str, Hook | Device | Instance]], ...] = (
-        ("hooks", graph.hooks), ("devices", graph.devices), ("nf", graph.instances))
+        ("hooks", graph.hooks),
+        ("devices", graph.devices),
+        ("nf", graph.instances),
+    )
     for section, entries in named:
         if entries:
             sections[section] = {name: msgspec.to_builtins(entry) for name, entry in entries.items()}
@@ -59,8 +62,9 @@ def graph_document(graph: Graph) -> dict[str, Any]:
         edges["chains"] = format_chains(graph.edges, graph.instances)
     if graph.points:
         chosen = {edge.source: edge for edge in graph.edges}
-        edges["stitch-points"] = {name: format_chains([chosen[source]], graph.instances)[0]
-                                  for name, source in graph.points.items()}
+        edges["stitch-points"] = {
+            name: format_chains([chosen[source]], graph.instances)[0] for name, source in graph.points.items()
+        }
     return sections | ({"edges": edges} if edges else {})
 
 
@@ -115,8 +119,12 @@ class _Reader:
     def _unknown(self, table: Mapping[str, Any], known: Collection[str], key: str) -> None:
         for word in table:
             if word not in known:
-                self._faults.add("unknown-key", f"unknown key {word!r}", where=self._place(f"{key}.{word}".strip(".")),
-                                 hint=did_you_mean(word, known))
+                self._faults.add(
+                    "unknown-key",
+                    f"unknown key {word!r}",
+                    where=self._place(f"{key}.{word}".strip(".")),
+                    hint=did_you_mean(word, known),
+                )
 
     def _table(self, parent: Mapping[str, Any], name: str, key: str) -> dict[str, Any]:
         found = parent.get(name, {})
@@ -132,8 +140,13 @@ class _Reader:
         if isinstance(name, str) and is_name(name):
             return name
         why = "graph.name is missing" if name is None else f"{name!r} is not a name"
-        self._faults.add("bad-name", "the graph needs a name", where=self._place("graph.name"), why=why,
-                         hint="names are up to 31 of a-z, 0-9, _ and -, starting with a letter")
+        self._faults.add(
+            "bad-name",
+            "the graph needs a name",
+            where=self._place("graph.name"),
+            why=why,
+            hint="names are up to 31 of a-z, 0-9, _ and -, starting with a letter",
+        )
         return ""
 
     def _entries(self, section: str, kind: type[_Entry]) -> dict[str, _Entry]:
@@ -161,27 +174,42 @@ class _Reader:
 
     def _name(self, name: str, key: str) -> None:
         if name in (DROP, HOST):
-            self._faults.add("reserved-name", f"{name!r} is reserved", where=self._place(key),
-                             why="an edge to drop discards, one to host hands the packet to the host",
-                             hint="choose another name")
+            self._faults.add(
+                "reserved-name",
+                f"{name!r} is reserved",
+                where=self._place(key),
+                why="an edge to drop discards, one to host hands the packet to the host",
+                hint="choose another name",
+            )
         elif not is_name(name):
-            self._faults.add("bad-name", f"{name!r} is not a name", where=self._place(key),
-                             hint="names are up to 31 of a-z, 0-9, _ and -, starting with a letter")
+            self._faults.add(
+                "bad-name",
+                f"{name!r} is not a name",
+                where=self._place(key),
+                hint="names are up to 31 of a-z, 0-9, _ and -, starting with a letter",
+            )
 
     def _clashes(self, *sections: Mapping[str, Any]) -> None:
         owner: dict[str, str] = {}
         for title, section in zip(("hooks", "devices", "nf"), sections, strict=True):
             for name in section:
                 if name in owner:
-                    self._faults.add("name-clash", f"{name!r} is both {owner[name]}.{name} and {title}.{name}",
-                                     where=self._place(f"{title}.{name}"), hint="rename one of them")
+                    self._faults.add(
+                        "name-clash",
+                        f"{name!r} is both {owner[name]}.{name} and {title}.{name}",
+                        where=self._place(f"{title}.{name}"),
+                        hint="rename one of them",
+                    )
                 owner[name] = title
 
     def _hook(self, name: str, hook: Hook) -> None:
         if bool(hook.interface) == bool(hook.interfaces):
-            self._faults.add("hook-interface", f"hook {name!r} must have exactly one of interface and interfaces",
-                             where=self._place(f"hooks.{name}"),
-                             hint='interface = "eth0" for one, interfaces = "vm-*" for a set')
+            self._faults.add(
+                "hook-interface",
+                f"hook {name!r} must have exactly one of interface and interfaces",
+                where=self._place(f"hooks.{name}"),
+                hint='interface = "eth0" for one, interfaces = "vm-*" for a set',
+            )
 
     def _values(self, value: object, key: str) -> None:
         """Refuse what TOML can say and canonical JSON cannot: dates, times, infinity, not-a-number."""
@@ -192,16 +220,24 @@ class _Reader:
             for index, inner in enumerate(value):
                 self._values(inner, f"{key}[{index}]")
         elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-            self._faults.add("bad-value", f"{value} cannot be a value here", where=self._place(key),
-                             hint="write it as text, in quotes")
+            self._faults.add(
+                "bad-value",
+                f"{value} cannot be a value here",
+                where=self._place(key),
+                hint="write it as text, in quotes",
+            )
 
     def _links(self, instances: Collection[str]) -> list[Link]:
         edges = self._table(self._document, "edges", "edges")
         self._unknown(edges, ("chains", "stitch-points"), "edges")
         chains = edges.get("chains", [])
         if not isinstance(chains, list) or not all(isinstance(chain, str) for chain in chains):
-            self._faults.add("wrong-type", "edges.chains must be a list of texts", where=self._place("edges.chains"),
-                             hint='chains = ["wan -> fw -> lan"]')
+            self._faults.add(
+                "wrong-type",
+                "edges.chains must be a list of texts",
+                where=self._place("edges.chains"),
+                hint='chains = ["wan -> fw -> lan"]',
+            )
             return []
         links: list[Link] = []
         for index, chain in enumerate(chains):
@@ -231,9 +267,12 @@ class _Reader:
         if len(found) == 1:
             return found[0].source
         choices = ", ".join(sorted(map(str, found or edges)))
-        self._faults.add("no-such-edge" if not found else "ambiguous-edge",
-                         f"{text!r} names {'no edge' if not found else 'more than one edge'}",
-                         where=self._place(key), hint=f"there is {choices}" if choices else "")
+        self._faults.add(
+            "no-such-edge" if not found else "ambiguous-edge",
+            f"{text!r} names {'no edge' if not found else 'more than one edge'}",
+            where=self._place(key),
+            hint=f"there is {choices}" if choices else "",
+        )
         return None
 
     def _wanted(self, text: str, key: str, instances: Collection[str]) -> Edge | None:
@@ -242,8 +281,12 @@ class _Reader:
             return Edge(source=Node(name=name, port=port), target=Node(name=""))
         links = parse_chain(text, instances, self._faults, self._place(key))
         if len(links) > 1:
-            self._faults.add("ambiguous-edge", f"{text!r} is more than one edge", where=self._place(key),
-                             hint="a stitch point is one edge, one way: a -> b")
+            self._faults.add(
+                "ambiguous-edge",
+                f"{text!r} is more than one edge",
+                where=self._place(key),
+                hint="a stitch point is one edge, one way: a -> b",
+            )
         return links[0].edge if len(links) == 1 else None
 
 

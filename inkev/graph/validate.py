@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from inkev.base.errors import FaultList, UserError
 from inkev.base.limits import BLOCK_BYTES, BLOCK_HEADER_BYTES, COMMON_REASONS, MAX_TAIL_CALLS
-from inkev.graph.cutting import DEVICES, Function, longest_chain
+from inkev.graph.cutting import DEVICES, longest_chain
+from inkev.graph.drawing import Function
 from inkev.graph.model import DROP, Graph, Instance, Node, ProgramType
 from inkev.graph.partition import Partition
 from inkev.package.configuration import config_values
@@ -42,8 +43,12 @@ def check_chain(whole: Partition, faults: FaultList) -> None:
     """Record a fault where a path has more tail calls than the kernel follows."""
     longest = longest_chain(whole)
     if longest > MAX_TAIL_CALLS:
-        faults.add("chain-too-long", f"a path crosses {longest} stitch points, the kernel follows {MAX_TAIL_CALLS}",
-                   where="edges", hint="take away stitch points, or run `inkev stitch` to link inserted instances in")
+        faults.add(
+            "chain-too-long",
+            f"a path crosses {longest} stitch points, the kernel follows {MAX_TAIL_CALLS}",
+            where="edges",
+            hint="take away stitch points, or run `inkev stitch` to link inserted instances in",
+        )
 
 
 def reached_nodes(graph: Graph, hook: str) -> set[Node]:
@@ -86,37 +91,67 @@ class _Check:
     def hooks(self) -> None:
         graph, add = self._graph, self._faults.add
         if not graph.hooks:
-            add("no-hooks", "the graph has no hook, so no packet would enter it", where="hooks",
-                hint='[hooks] wan = { interface = "eth0", type = "xdp" }')
+            add(
+                "no-hooks",
+                "the graph has no hook, so no packet would enter it",
+                where="hooks",
+                hint='[hooks] wan = { interface = "eth0", type = "xdp" }',
+            )
         if len(graph.hooks) + len(graph.devices) > DEVICES:
-            add("too-many-devices", f"hooks and devices are {len(graph.hooks) + len(graph.devices)}, the limit is {DEVICES}",
-                where="hooks", hint='use an interface set: interfaces = "vm-*"')
+            add(
+                "too-many-devices",
+                f"hooks and devices are {len(graph.hooks) + len(graph.devices)}, the limit is {DEVICES}",
+                where="hooks",
+                hint='use an interface set: interfaces = "vm-*"',
+            )
         for name in graph.hooks:
             if Node(name=name) not in self._targets:
-                add("unwired-hook", f"nothing is said about packets that enter by hook {name!r}", where=f"hooks.{name}",
-                    hint=f"write an edge ({name} -> fw, {name} -> host), or declare it under [devices]")
+                add(
+                    "unwired-hook",
+                    f"nothing is said about packets that enter by hook {name!r}",
+                    where=f"hooks.{name}",
+                    hint=f"write an edge ({name} -> fw, {name} -> host), or declare it under [devices]",
+                )
 
     def edges(self) -> None:
         first: dict[Node, Node] = {}
         for edge in self._graph.edges:
             other = first.setdefault(edge.source, edge.target)
             if other != edge.target:
-                self._faults.add("two-edges", f"{edge.source} leads to both {other} and {edge.target}", where="edges",
-                                 why="a packet leaves a port one way", hint="take one of them away")
+                self._faults.add(
+                    "two-edges",
+                    f"{edge.source} leads to both {other} and {edge.target}",
+                    where="edges",
+                    why="a packet leaves a port one way",
+                    hint="take one of them away",
+                )
 
     def points(self) -> None:
         named: dict[Node, str] = {}
         for name, source in self._graph.points.items():
             where = f"edges.stitch-points.{name}"
             if source not in self._targets:
-                self._faults.add("no-such-edge", f"stitch point {name!r} names no edge", where=where,
-                                 why=f"nothing leads out of {source}")
+                self._faults.add(
+                    "no-such-edge",
+                    f"stitch point {name!r} names no edge",
+                    where=where,
+                    why=f"nothing leads out of {source}",
+                )
             if named.setdefault(source, name) != name:
-                self._faults.add("duplicate-stitch-point", f"{name!r} and {named[source]!r} are the same edge", where=where,
-                                 hint="keep one of them")
+                self._faults.add(
+                    "duplicate-stitch-point",
+                    f"{name!r} and {named[source]!r} are the same edge",
+                    where=where,
+                    hint="keep one of them",
+                )
             if name in self._graph.hooks and source.name != name:
-                self._faults.add("name-clash", f"stitch point {name!r} has the name of a hook", where=where,
-                                 why="every hook's entry is a stitch point of that name", hint="choose another name")
+                self._faults.add(
+                    "name-clash",
+                    f"stitch point {name!r} has the name of a hook",
+                    where=where,
+                    why="every hook's entry is a stitch point of that name",
+                    hint="choose another name",
+                )
 
     def reach(self) -> None:
         """Follow every hook; what it reaches must be able to run there, and everything must be reached."""
@@ -133,8 +168,12 @@ class _Check:
         self._floods(kinds.get("xdp", set()))
         for name in self._graph.instances:
             if name not in reached:
-                self._faults.add("disconnected", f"no packet reaches {name!r}", where=f"nf.{name}",
-                                 hint="wire it into a chain, or take it away")
+                self._faults.add(
+                    "disconnected",
+                    f"no packet reaches {name!r}",
+                    where=f"nf.{name}",
+                    hint="wire it into a chain, or take it away",
+                )
 
     def _entered(self, hook: str) -> set[Node]:
         return reached_nodes(self._graph, hook)
@@ -146,20 +185,32 @@ class _Check:
             if other is None:
                 continue
             if other.netns != home.netns:
-                self._faults.add("cross-namespace", f"a packet that enters by {hook} cannot leave by {node.name}",
-                                 where="edges", why=f"they are in namespaces {home.netns or 'own'!r} and {other.netns or 'own'!r}",
-                                 hint="join the namespaces by a veth pair and use its two ends")
+                self._faults.add(
+                    "cross-namespace",
+                    f"a packet that enters by {hook} cannot leave by {node.name}",
+                    where="edges",
+                    why=f"they are in namespaces {home.netns or 'own'!r} and {other.netns or 'own'!r}",
+                    hint="join the namespaces by a veth pair and use its two ends",
+                )
             if other.type == "tc-egress" and node.name != hook:
-                self._faults.add("edge-into-egress", f"a packet that enters by {hook} cannot be led to {node.name}",
-                                 where="edges", why="going out there it would enter the graph again by that tc-egress hook",
-                                 hint="lead it to a device with the same interface")
+                self._faults.add(
+                    "edge-into-egress",
+                    f"a packet that enters by {hook} cannot be led to {node.name}",
+                    where="edges",
+                    why="going out there it would enter the graph again by that tc-egress hook",
+                    hint="lead it to a device with the same interface",
+                )
 
     def _programs(self, kind: ProgramType, nodes: set[Node]) -> None:
         missing = {node.name for node in nodes if node.name in self._manifests and not self._runs_on(node, kind)}
         for name in sorted(missing):
             package = self._manifests[name].package.name
-            self._faults.add("no-program", f"{name} is reached from a hook of type {kind}, which {package} is not built for",
-                             where=f"nf.{name}", hint=f"use a {'tc-ingress' if kind == 'xdp' else 'xdp'} hook")
+            self._faults.add(
+                "no-program",
+                f"{name} is reached from a hook of type {kind}, which {package} is not built for",
+                where=f"nf.{name}",
+                hint=f"use a {'tc-ingress' if kind == 'xdp' else 'xdp'} hook",
+            )
 
     def _runs_on(self, node: Node, kind: ProgramType) -> bool:
         manifest = self._manifests[node.name]
@@ -173,9 +224,13 @@ class _Check:
         for node in sorted(entered):
             ways = list(self._flood_ways(node))
             if len(ways) > 1:
-                self._faults.add("flood-needs-tc", f"{node.name} cannot flood what enters by {node.port} on xdp",
-                                 where=f"nf.{node.name}", why=f"XDP cannot copy a packet, and ports {', '.join(ways)} are left",
-                                 hint="make its hooks tc-ingress, or join its interfaces in one set")
+                self._faults.add(
+                    "flood-needs-tc",
+                    f"{node.name} cannot flood what enters by {node.port} on xdp",
+                    where=f"nf.{node.name}",
+                    why=f"XDP cannot copy a packet, and ports {', '.join(ways)} are left",
+                    hint="make its hooks tc-ingress, or join its interfaces in one set",
+                )
 
     def _flood_ways(self, node: Node) -> Iterator[str]:
         manifest = self._manifests.get(node.name)
@@ -191,28 +246,44 @@ class _Check:
         needed = sum(region_bytes(manifest) for manifest in self._manifests.values())
         free = BLOCK_BYTES - BLOCK_HEADER_BYTES
         if needed > free:
-            self._faults.add("too-many-counters", f"the instances' counters need {needed} bytes, a graph has {free}",
-                             where="nf", hint="split it into several graphs")
+            self._faults.add(
+                "too-many-counters",
+                f"the instances' counters need {needed} bytes, a graph has {free}",
+                where="nf",
+                hint="split it into several graphs",
+            )
 
     def instance(self, name: str, instance: Instance, manifest: Manifest) -> None:
         """Check one instance against its package: ports wired, options, tables."""
         for port_name, port in manifest.ports.items():
             if port.direction != "in" and not port.optional and Node(name=name, port=port_name) not in self._targets:
-                self._faults.add("unwired-port", f"output port {port_name!r} of {name} leads nowhere", where=f"nf.{name}",
-                                 hint=f"write where it leads, or {name}:{port_name} -> drop")
+                self._faults.add(
+                    "unwired-port",
+                    f"output port {port_name!r} of {name} leads nowhere",
+                    where=f"nf.{name}",
+                    hint=f"write where it leads, or {name}:{port_name} -> drop",
+                )
         try:
             config_values(manifest, instance.config)
         except UserError as error:
             for fault in error.faults:
-                self._faults.add(fault.code, fault.message, where=f"nf.{name}.{fault.where}", why=fault.why, hint=fault.hint)
+                self._faults.add(
+                    fault.code, fault.message, where=f"nf.{name}.{fault.where}", why=fault.why, hint=fault.hint
+                )
         if instance.imports:
-            self._faults.add("not-supported", f"{name} imports maps, which this version cannot bind", where=f"nf.{name}.imports")
+            self._faults.add(
+                "not-supported", f"{name} imports maps, which this version cannot bind", where=f"nf.{name}.imports"
+            )
         for table, rows in instance.tables.items():
             if table in manifest.tables:
                 self._rows(f"nf.{name}.tables.{table}", manifest.tables[table], rows)
             else:
-                self._faults.add("unknown-table", f"{manifest.package.name} has no table {table!r}",
-                                 where=f"nf.{name}.tables.{table}", hint=did_you_mean(table, manifest.tables))
+                self._faults.add(
+                    "unknown-table",
+                    f"{manifest.package.name} has no table {table!r}",
+                    where=f"nf.{name}.tables.{table}",
+                    hint=did_you_mean(table, manifest.tables),
+                )
 
     def _rows(self, where: str, table: Table, rows: list[dict[str, object]]) -> None:
         writable = {name for name, column in table.columns.items() if not column.read_only}
@@ -221,7 +292,12 @@ class _Check:
             given = set(row)
             for column in sorted(given - writable):
                 why = "it is read-only" if column in table.columns else ""
-                self._faults.add("unknown-column", f"column {column!r} cannot be given", where=f"{where}[{index}]", why=why,
-                                 hint=did_you_mean(column, writable))
+                self._faults.add(
+                    "unknown-column",
+                    f"column {column!r} cannot be given",
+                    where=f"{where}[{index}]",
+                    why=why,
+                    hint=did_you_mean(column, writable),
+                )
             for column in sorted(needed - given):
                 self._faults.add("missing-column", f"column {column!r} must be given", where=f"{where}[{index}]")

@@ -1,4 +1,4 @@
-"""Fills in the ports that a graph file leaves out, where a package has only one that is possible; what cannot be is a fault."""
+"""Fills in the ports that a graph file leaves out, where a package has only one that is possible; else a fault."""
 
 from __future__ import annotations
 
@@ -43,8 +43,13 @@ class _Wiring:
     def node(self, node: Node, way: str, where: str) -> Node:
         """Return the node with its port, or as it is where that cannot be said."""
         if node.name not in self._nodes:
-            self._say("unknown-node", node.name, f"there is no hook, device or instance {node.name!r}", where,
-                      did_you_mean(node.name, self._nodes))
+            self._say(
+                "unknown-node",
+                node.name,
+                f"there is no hook, device or instance {node.name!r}",
+                where,
+                did_you_mean(node.name, self._nodes),
+            )
         elif node.name not in self._graph.instances:
             self._check_outer(node, way, where)
         elif node.name in self._manifests:
@@ -56,25 +61,44 @@ class _Wiring:
             self._say("port-on-hook", str(node), f"{node.name!r} is no instance and has no ports", where, "")
         if way == "out" and node.name not in self._graph.hooks:
             kind = "device" if node.name in self._graph.devices else "reserved node"
-            self._say("edge-from-device", node.name, f"no packet comes from {node.name!r}, which is a {kind}", where,
-                      "packets enter by hooks: write it under [hooks]" if kind == "device" else "")
+            self._say(
+                "edge-from-device",
+                node.name,
+                f"no packet comes from {node.name!r}, which is a {kind}",
+                where,
+                "packets enter by hooks: write it under [hooks]" if kind == "device" else "",
+            )
 
     def _instance(self, node: Node, manifest: Manifest, way: str, where: str) -> Node:
         possible = [name for name, port in manifest.ports.items() if port.direction in _WAYS[way]]
         package = manifest.package.name
         if node.port and node.port not in manifest.ports:
-            self._say("unknown-port", str(node), f"{package} has no port {node.port!r}", where,
-                      did_you_mean(node.port, manifest.ports) or _list(manifest.ports))
+            self._say(
+                "unknown-port",
+                str(node),
+                f"{package} has no port {node.port!r}",
+                where,
+                did_you_mean(node.port, manifest.ports) or _list(manifest.ports),
+            )
         elif node.port and node.port not in possible:
             verb = "enter" if way == "in" else "leave"
-            self._say("port-direction", f"{node} {way}", f"packets cannot {verb} {node.name} by port {node.port!r}",
-                      where, _list(possible))
+            self._say(
+                "port-direction",
+                f"{node} {way}",
+                f"packets cannot {verb} {node.name} by port {node.port!r}",
+                where,
+                _list(possible),
+            )
         elif not node.port and len(possible) == 1:
             return Node(name=node.name, port=possible[0])
         elif not node.port:
-            self._say("port-needed", f"{node} {way} {where}",
-                      f"which port of {node.name} is meant? {package} has {len(possible)} to choose from",
-                      where, f"{_list(possible)}; write {node.name}:PORT" if possible else "")
+            self._say(
+                "port-needed",
+                f"{node} {way} {where}",
+                f"which port of {node.name} is meant? {package} has {len(possible)} to choose from",
+                where,
+                f"{_list(possible)}; write {node.name}:PORT" if possible else "",
+            )
         return node
 
     def _say(self, code: str, subject: str, message: str, where: str, hint: str) -> None:

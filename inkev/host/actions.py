@@ -226,8 +226,27 @@ class RemoveGraph(Action, frozen=True, kw_only=True, tag="remove-graph"):
         return "remove the graph"
 
 
-AnyAction = (OpenGraph | Stage | Share | ClearCounters | Load | Keep | SetSlot | SetEntry | SetDevices | SetMembers
-             | LoadTable | WriteSpec | Detach | Flip | Attach | Grace | Retire | DropInstance | RemoveGraph)
+AnyAction = (
+    OpenGraph
+    | Stage
+    | Share
+    | ClearCounters
+    | Load
+    | Keep
+    | SetSlot
+    | SetEntry
+    | SetDevices
+    | SetMembers
+    | LoadTable
+    | WriteSpec
+    | Detach
+    | Flip
+    | Attach
+    | Grace
+    | Retire
+    | DropInstance
+    | RemoveGraph
+)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

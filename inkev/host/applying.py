@@ -45,8 +45,17 @@ class Applier:
         self._refusals: Refusals | None = None
         self._objects: dict[tuple[str, str], LinkedObject] = {}
 
-    def prepare(self, graph: Graph, running: Running | None, *, cuts: Iterable[str] = (), hot: bool = False,
-                chosen: Mapping[str, Locked] | None = None, discard_state: bool = False, file: str = "") -> tuple[Plan, Desired]:
+    def prepare(
+        self,
+        graph: Graph,
+        running: Running | None,
+        *,
+        cuts: Iterable[str] = (),
+        hot: bool = False,
+        chosen: Mapping[str, Locked] | None = None,
+        discard_state: bool = False,
+        file: str = "",
+    ) -> tuple[Plan, Desired]:
         """Return the plan and what it leads to; changes nothing.
 
         Args:
@@ -67,7 +76,9 @@ class Applier:
         replaced = changed_state(before, desired.parts, discard=discard_state)
         around = Circumstances(
             surroundings=None if hot else observe_surroundings(self._kernel, desired.spec.graph),
-            tables=tuple(self._tables(desired, before, replaced, hot=hot)), replace_state=replaced)
+            tables=tuple(self._tables(desired, before, replaced, hot=hot)),
+            replace_state=replaced,
+        )
         return plan_change(desired, running, around), desired
 
     def run(self, plan: Plan, desired: Desired, on_progress: OnProgress | None = None) -> Spec:
@@ -108,8 +119,9 @@ class Applier:
                 continue  # gone from the store: the kernel compares the layouts that it noted
         return parts
 
-    def _tables(self, desired: Desired, before: Mapping[str, Part], replaced: Iterable[str],
-                *, hot: bool) -> Iterable[LoadTable]:
+    def _tables(
+        self, desired: Desired, before: Mapping[str, Part], replaced: Iterable[str], *, hot: bool
+    ) -> Iterable[LoadTable]:
         """Yield the tables that the file owns and that do not hold its rows."""
         anew = set(replaced)
         for name, instance in desired.spec.graph.instances.items():
@@ -138,15 +150,28 @@ class Applier:
         layouts = {name: desired.parts[name].maps() for name in action.members}
 
         def put(linked: LinkedObject) -> LinkedObject:
-            self._kernel.load(graph, action.generation, SegmentLoad(
-                key=action.key, program_type=segment.program_type, object=linked, layouts=layouts,
-                replace_state=action.replace_state))
+            self._kernel.load(
+                graph,
+                action.generation,
+                SegmentLoad(
+                    key=action.key,
+                    program_type=segment.program_type,
+                    object=linked,
+                    layouts=layouts,
+                    replace_state=action.replace_state,
+                ),
+            )
             return linked
 
         return self._climb(desired, action, put, objects.get(action.key)).digest
 
-    def _climb(self, desired: Desired, action: Load, use: Callable[[LinkedObject], LinkedObject],
-               linked: LinkedObject | None = None) -> LinkedObject:
+    def _climb(
+        self,
+        desired: Desired,
+        action: Load,
+        use: Callable[[LinkedObject], LinkedObject],
+        linked: LinkedObject | None = None,
+    ) -> LinkedObject:
         """Link by one pipeline after the other until the object is of use; remember what was refused.
 
         Raises:

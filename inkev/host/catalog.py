@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from inkev.base.errors import UserError
-from inkev.graph.cutting import Function
+from inkev.graph.drawing import Function
 from inkev.graph.model import ProgramType
 from inkev.graph.spec import Locked
 from inkev.graph.validate import function_of
@@ -136,15 +136,21 @@ class Catalog:
     def _missing(self, requirement: str, versions: list[str]) -> UserError:
         names = {package.manifest.package.name for package in self._shelf.installed()}
         why = f"installed is {', '.join(versions)}" if versions else did_you_mean(requirement, names)
-        return UserError("package-not-installed", f"no installed package satisfies {requirement}", why=why,
-                         hint=f"run inkev install '{requirement}'")
+        return UserError(
+            "package-not-installed",
+            f"no installed package satisfies {requirement}",
+            why=why,
+            hint=f"run inkev install '{requirement}'",
+        )
 
 
 def _read(locked: Locked, package: InstalledPackage) -> Part:
     manifest, folder = package.manifest, package.folder
     layouts: dict[tuple[str, str], Layout] = {
         (name, kind): _layout(folder / "build" / f"{name}.{kind}.json", locked)
-        for name, program in manifest.programs.items() for kind in program.hooks}
+        for name, program in manifest.programs.items()
+        for kind in program.hooks
+    }
     return Part(locked, manifest, folder, layouts, function_of(manifest, _count_maps(layouts)))
 
 
@@ -152,13 +158,20 @@ def _layout(path: Path, locked: Locked) -> Layout:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Layout)
     except OSError as error:
-        raise UserError("package-not-built", f"{locked.package} {locked.version} carries no {path.name}",
-                        where=str(path), why=error.strerror or "", hint="build it with `inkev build`") from error
+        raise UserError(
+            "package-not-built",
+            f"{locked.package} {locked.version} carries no {path.name}",
+            where=str(path),
+            why=error.strerror or "",
+            hint="build it with `inkev build`",
+        ) from error
 
 
 def _count_maps(layouts: Mapping[tuple[str, str], Layout]) -> dict[str, int]:
     kinds = {kind for _, kind in layouts}
-    return {kind: len({found.name for (_, built_for), layout in layouts.items() if built_for == kind
-                       for found in layout.maps}) for kind in kinds}
-
-
+    return {
+        kind: len(
+            {found.name for (_, built_for), layout in layouts.items() if built_for == kind for found in layout.maps}
+        )
+        for kind in kinds
+    }

@@ -27,18 +27,25 @@ def find_point(graph: Graph, text: str) -> Edge:
     """
     name, _, port = text.partition(":")
     source = graph.points.get(text, Node(name=name, port=port))
-    found = [edge for edge in graph.edges if edge.source == source or (not port and edge.source.name == source.name
-                                                                      and text not in graph.points)]
+    found = [
+        edge
+        for edge in graph.edges
+        if edge.source == source or (not port and edge.source.name == source.name and text not in graph.points)
+    ]
     if len(found) == 1:
         return found[0]
     known = sorted({*graph.points, *graph.hooks, *(str(edge.source) for edge in graph.edges)})
-    raise UserError("no-such-point", f"{graph.name} has no stitch point {text!r}",
-                    why=f"{text} has {len(found)} edges out" if found else "",
-                    hint=did_you_mean(text, known) or f"there is {', '.join(known)}")
+    raise UserError(
+        "no-such-point",
+        f"{graph.name} has no stitch point {text!r}",
+        why=f"{text} has {len(found)} edges out" if found else "",
+        hint=did_you_mean(text, known) or f"there is {', '.join(known)}",
+    )
 
 
-def insert_instance(graph: Graph, name: str, instance: Instance, manifest: Manifest, at: Edge, *, in_port: str = "",
-                    out_port: str = "") -> Changed:
+def insert_instance(
+    graph: Graph, name: str, instance: Instance, manifest: Manifest, at: Edge, *, in_port: str = "", out_port: str = ""
+) -> Changed:
     """Return the graph with an instance on an edge; the edge's source, and so the point's name, stays.
 
     Where the instance's two ports both go both ways and the edge has a reverse, it is put on both.
@@ -98,8 +105,11 @@ def get_instance(graph: Graph, name: str) -> Instance:
         UserError: `no-such-instance`.
     """
     if name not in graph.instances:
-        raise UserError("no-such-instance", f"{graph.name} has no instance {name!r}",
-                        hint=did_you_mean(name, graph.instances) or f"there is {', '.join(graph.instances)}")
+        raise UserError(
+            "no-such-instance",
+            f"{graph.name} has no instance {name!r}",
+            hint=did_you_mean(name, graph.instances) or f"there is {', '.join(graph.instances)}",
+        )
     return graph.instances[name]
 
 
@@ -117,9 +127,12 @@ def _beyond(name: str, entered: str, leaving: Mapping[str, Node]) -> Node:
     """Return where a packet that entered by a port goes on once the instance is gone: by the one other port."""
     others = {port: target for port, target in leaving.items() if port != entered and target.name != name}
     if len(others) != 1:
-        raise UserError("cannot-bypass", f"{name} cannot be taken out by itself",
-                        why=f"a packet that enters it by {entered} may leave by {', '.join(sorted(others)) or 'no port'}",
-                        hint="change the graph file and run inkev stitch")
+        raise UserError(
+            "cannot-bypass",
+            f"{name} cannot be taken out by itself",
+            why=f"a packet that enters it by {entered} may leave by {', '.join(sorted(others)) or 'no port'}",
+            hint="change the graph file and run inkev stitch",
+        )
     return next(iter(others.values()))
 
 
@@ -134,6 +147,8 @@ def _port(manifest: Manifest, given: str, way: str, other: str) -> str:
     possible = [name for name, port in manifest.ports.items() if port.direction in (way, "both") and name != other]
     if len(possible) == 1:
         return possible[0]
-    raise UserError("port-needed", f"which port of {manifest.package.name} is to be its way {way}?",
-                    hint=f"name it with --{way}-port: there is {', '.join(possible)}" if possible else
-                    "it has none")
+    raise UserError(
+        "port-needed",
+        f"which port of {manifest.package.name} is to be its way {way}?",
+        hint=f"name it with --{way}-port: there is {', '.join(possible)}" if possible else "it has none",
+    )

@@ -28,8 +28,12 @@ def place_counters(sizes: Mapping[str, int], before: Mapping[str, Region]) -> di
         placed = _place(sizes, kept if avoided else {}, avoided)
         if placed is not None:
             return placed
-    raise UserError("too-many-counters", f"the instances' counters need {sum(sizes.values())} bytes",
-                    why=f"a graph has {BLOCK_BYTES - BLOCK_HEADER_BYTES}", hint="split it into several graphs")
+    raise UserError(
+        "too-many-counters",
+        f"the instances' counters need {sum(sizes.values())} bytes",
+        why=f"a graph has {BLOCK_BYTES - BLOCK_HEADER_BYTES}",
+        hint="split it into several graphs",
+    )
 
 
 def _place(sizes: Mapping[str, int], kept: Mapping[str, int], avoided: Iterable[Region]) -> dict[str, int] | None:

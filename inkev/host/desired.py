@@ -1,4 +1,4 @@
-"""From a graph to the spec that the kernel should hold, and the link requests that make it; decides, changes nothing."""
+"""From a graph to the spec that the kernel should hold, and the requests that make it; decides, changes nothing."""
 
 from __future__ import annotations
 
@@ -44,8 +44,16 @@ class Designer:
         self._linker = linker
         self._digests: dict[tuple[str, ...], str] = {}
 
-    def design(self, graph: Graph, running: Spec | None, refusals: Refusals, *, cuts: Iterable[str] = (),
-               chosen: Mapping[str, Locked] | None = None, file: str = "") -> Desired:
+    def design(
+        self,
+        graph: Graph,
+        running: Spec | None,
+        refusals: Refusals,
+        *,
+        cuts: Iterable[str] = (),
+        chosen: Mapping[str, Locked] | None = None,
+        file: str = "",
+    ) -> Desired:
         """Return what the graph means on this host.
 
         Args:
@@ -63,25 +71,44 @@ class Designer:
         lock = self._lock(graph, (running.lock if running else {}) | dict(chosen or {}))
         parts = {name: self._catalog.part(locked) for name, locked in lock.items()}
         wired = _checked(graph, parts)
-        counters = place_counters({name: region_bytes(part.manifest) for name, part in parts.items()},
-                                  self._regions(running))
+        counters = place_counters(
+            {name: region_bytes(part.manifest) for name, part in parts.items()}, self._regions(running)
+        )
         drawn = self._draw(wired, parts, counters, refusals, tuple(cuts), running)
         declared = {str(source) for source in wired.points.values()}
         standing = tuple(sorted(cut for cut in set(cuts) - declared if _is_slot(drawn.whole, cut)))
-        spec = Spec(inkev=inkev.__version__, generation=(running.generation if running else 0) + 1, graph=wired,
-                    lock=lock, cuts=standing, partition=drawn.whole, objects=drawn.objects, counters=counters,
-                    bank=running.bank if running else 0, owned_tables=_owned(wired), file=file)
+        spec = Spec(
+            inkev=inkev.__version__,
+            generation=(running.generation if running else 0) + 1,
+            graph=wired,
+            lock=lock,
+            cuts=standing,
+            partition=drawn.whole,
+            objects=drawn.objects,
+            counters=counters,
+            bank=running.bank if running else 0,
+            owned_tables=_owned(wired),
+            file=file,
+        )
         return Desired(spec, drawn.requests, drawn.firsts, parts, tuple(drawn.warnings))
 
-    def _draw(self, graph: Graph, parts: Mapping[str, Part], counters: Mapping[str, int], refusals: Refusals,
-              cuts: tuple[str, ...], running: Spec | None) -> _Drawn:
+    def _draw(
+        self,
+        graph: Graph,
+        parts: Mapping[str, Part],
+        counters: Mapping[str, int],
+        refusals: Refusals,
+        cuts: tuple[str, ...],
+        running: Spec | None,
+    ) -> _Drawn:
         """Cut the graph until no segment is left that the verifier is known to refuse."""
         functions = {name: part.function for name, part in parts.items()}
         splits: set[str] = set()
         warnings: list[str] = []
         while True:
-            whole = partition(graph, functions, cuts=cuts, refusals=splits,
-                              previous=running.partition if running else None)
+            whole = partition(
+                graph, functions, cuts=cuts, refusals=splits, previous=running.partition if running else None
+            )
             whole = _adopt(whole, running)
             requests = {s.key: link_request(graph.name, s, parts, graph.instances, counters) for s in whole.segments}
             firsts = {key: self._digest(request, LADDER[0]) for key, request in requests.items()}
@@ -89,18 +116,25 @@ class Designer:
             more = {cut for segment in refused for cut in middle_cuts(graph, segment)} - splits
             if not more:
                 _check_chain(whole)
-                objects = {key: self._digest(request, refusals.pipeline(firsts[key]) or LADDER[0])
-                           if firsts[key] in refusals.rungs else firsts[key] for key, request in requests.items()}
+                objects = {
+                    key: self._digest(request, refusals.pipeline(firsts[key]) or LADDER[0])
+                    if firsts[key] in refusals.rungs
+                    else firsts[key]
+                    for key, request in requests.items()
+                }
                 return _Drawn(whole, requests, firsts, objects, warnings)
             splits |= more
-            warnings += [f"{s.key} is split: this kernel's verifier refused {len(s.members)} functions in one program"
-                         for s in refused]
+            warnings += [
+                f"{s.key} is split: this kernel's verifier refused {len(s.members)} functions in one program"
+                for s in refused
+            ]
 
     def _digest(self, request: LinkRequest, pipeline: str) -> str:
         """Return the linker's digest, from memory where the same was asked before."""
         bitcode = [str(hash(member.bitcode)) for member in request.members]
-        small = msgspec.structs.replace(request, members=tuple(
-            msgspec.structs.replace(member, bitcode=b"") for member in request.members))
+        small = msgspec.structs.replace(
+            request, members=tuple(msgspec.structs.replace(member, bitcode=b"") for member in request.members)
+        )
         key = (pipeline, msgspec.json.encode(small).decode(), *bitcode)
         if key not in self._digests:
             self._digests[key] = self._linker.digest(request, pipeline)
@@ -161,8 +195,8 @@ def _check_chain(whole: Partition) -> None:
 def _adopt(whole: Partition, running: Spec | None) -> Partition:
     """Let a segment behind a slot be one that a hook enters, where such a program runs already.
 
-    It does the same there: what comes through a slot is always marked valid. So inserting at a hook's entry keeps the program
-    that stood there.
+    It does the same there: what comes through a slot is always marked valid. So inserting at a hook's entry keeps the
+    program that stood there.
     """
     if running is None:
         return whole

@@ -30,8 +30,9 @@ class Executor:
         open_table: does what LoadTable needs.
     """
 
-    def __init__(self, kernel: Kernel, graph: str, load: LoadSegment | None = None,
-                 open_table: OpenTable | None = None) -> None:
+    def __init__(
+        self, kernel: Kernel, graph: str, load: LoadSegment | None = None, open_table: OpenTable | None = None
+    ) -> None:
         self._kernel = kernel
         self._graph = graph
         self._load = load
@@ -136,13 +137,15 @@ class Executor:
             self._kernel.set_slot(self._graph, action.source, action.program_type, action.number, action.previous)
 
     def _set_entry(self, action: do.SetEntry) -> None:
-        self._kernel.set_entry(self._graph, action.generation, action.program_type, action.number, action.bank,
-                               action.key)
+        self._kernel.set_entry(
+            self._graph, action.generation, action.program_type, action.number, action.bank, action.key
+        )
 
     def _restore_entry(self, action: do.SetEntry) -> None:
         if action.previous:
-            self._kernel.set_entry(self._graph, action.source, action.program_type, action.number, action.bank,
-                                   action.previous)
+            self._kernel.set_entry(
+                self._graph, action.source, action.program_type, action.number, action.bank, action.previous
+            )
 
     def _set_devices(self, action: do.SetDevices) -> None:
         self._kernel.set_devices(self._graph, action.devices)

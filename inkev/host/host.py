@@ -1,7 +1,7 @@
-"""One host's graphs: plan, stitch, unstitch, insert, replace, remove, status, tables. What the command line and others call.
+"""One host's graphs: plan, stitch, unstitch, insert, replace, remove, status, tables; what the command line calls.
 
-One writer at a time per root. Whatever fails leaves the running graph as it was; whatever is killed leaves the old or the new
-one, and the next command clears up.
+One writer at a time per root. Whatever fails leaves the running graph as it was; whatever is killed leaves the old or
+the new one, and the next command clears up.
 """
 
 from __future__ import annotations
@@ -57,13 +57,21 @@ class Host:
         self._lock = FileLock(root.lock, timeout=LOCK_SECONDS)
         self._ready = False
         self._seen: dict[str, Running] = {}
+        self._held = ""
+        """The graph that this object alone may change now: what was seen of it stays true."""
 
     def plan(self, graph_file: Path, *, discard_state: bool = False) -> Change:
         """Return what `stitch` would do; changes nothing, needs no lock."""
         return self.stitch(graph_file, dry_run=True, discard_state=discard_state)
 
-    def stitch(self, graph_file: Path, *, dry_run: bool = False, discard_state: bool = False,
-               on_progress: OnProgress | None = None) -> Change:
+    def stitch(
+        self,
+        graph_file: Path,
+        *,
+        dry_run: bool = False,
+        discard_state: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Change:
         """Make the kernel hold exactly what the file declares.
 
         Raises:
@@ -71,8 +79,15 @@ class Host:
         """
         graph = read_graph(graph_file)
         with self._writing(graph.name, dry_run=dry_run):
-            return self._apply(graph, lambda running: (graph, frozenset()), dry_run=dry_run, hot=False,
-                               discard_state=discard_state, file=str(graph_file.absolute()), on_progress=on_progress)
+            return self._apply(
+                graph,
+                lambda _: (graph, frozenset()),
+                dry_run=dry_run,
+                hot=False,
+                discard_state=discard_state,
+                file=str(graph_file.absolute()),
+                on_progress=on_progress,
+            )
 
     def unstitch(self, name: str, *, dry_run: bool = False, on_progress: OnProgress | None = None) -> Change:
         """Take a graph out of the kernel: hooks, programs and state."""
@@ -89,9 +104,20 @@ class Host:
         names = [name] if name is not None else self._kernel.graphs()
         return [report(self._kernel, self._catalog, self._observe(found)) for found in names]
 
-    def insert(self, graph: str, package: str, point: str, *, name: str | None = None,
-               config: Mapping[str, Any] | None = None, in_port: str = "", out_port: str = "", write: bool = False,
-               dry_run: bool = False, on_progress: OnProgress | None = None) -> Change:
+    def insert(
+        self,
+        graph: str,
+        package: str,
+        point: str,
+        *,
+        name: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        in_port: str = "",
+        out_port: str = "",
+        write: bool = False,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Change:
         """Put an instance of an installed package on an edge of the running graph.
 
         Args:
@@ -114,26 +140,57 @@ class Host:
             instance = Instance(package=package, config=dict(config or {}))
 
             def change(before: Graph) -> tuple[Graph, frozenset[str]]:
-                return insert_instance(before, chosen, instance, manifest, find_point(before, point), in_port=in_port,
-                                       out_port=out_port)
+                return insert_instance(
+                    before, chosen, instance, manifest, find_point(before, point), in_port=in_port, out_port=out_port
+                )
 
-            return self._change(graph, change, chosen, locked={chosen: locked}, write=write, dry_run=dry_run,
-                                on_progress=on_progress)
+            return self._change(
+                graph, change, chosen, locked={chosen: locked}, write=write, dry_run=dry_run, on_progress=on_progress
+            )
 
-    def replace(self, graph: str, instance: str, package: str, *, config: Mapping[str, Any] | None = None,
-                discard_state: bool = False, write: bool = False, dry_run: bool = False,
-                on_progress: OnProgress | None = None) -> Change:
+    def replace(
+        self,
+        graph: str,
+        instance: str,
+        package: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        discard_state: bool = False,
+        write: bool = False,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Change:
         """Put another package, version or configuration behind a running instance's name; its state stays."""
         with self._writing(graph, dry_run=dry_run):
-            return self._change(graph, lambda before: replace_instance(before, instance, package, config), instance,
-                                write=write, dry_run=dry_run, discard_state=discard_state, on_progress=on_progress)
+            return self._change(
+                graph,
+                lambda before: replace_instance(before, instance, package, config),
+                instance,
+                write=write,
+                dry_run=dry_run,
+                discard_state=discard_state,
+                on_progress=on_progress,
+            )
 
-    def remove(self, graph: str, instance: str, *, write: bool = False, dry_run: bool = False,
-               on_progress: OnProgress | None = None) -> Change:
+    def remove(
+        self,
+        graph: str,
+        instance: str,
+        *,
+        write: bool = False,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Change:
         """Take an instance out of the running graph and join what it stood between; its state is gone."""
         with self._writing(graph, dry_run=dry_run):
-            return self._change(graph, lambda before: remove_instance(before, instance), instance, write=write,
-                                dry_run=dry_run, on_progress=on_progress)
+            return self._change(
+                graph,
+                lambda before: remove_instance(before, instance),
+                instance,
+                write=write,
+                dry_run=dry_run,
+                on_progress=on_progress,
+            )
 
     def table(self, graph: str, instance: str, table: str) -> TableHandle:
         """Return a running instance's table.
@@ -145,14 +202,26 @@ class Host:
         get_instance(spec.graph, instance)
         part = self._catalog.part(spec.lock[instance])
         if table not in part.manifest.tables:
-            raise UserError("no-such-table", f"{instance} has no table {table!r}",
-                            hint=did_you_mean(table, part.manifest.tables) or
-                            f"there is {', '.join(part.manifest.tables) or 'none'}")
+            raise UserError(
+                "no-such-table",
+                f"{instance} has no table {table!r}",
+                hint=did_you_mean(table, part.manifest.tables)
+                or f"there is {', '.join(part.manifest.tables) or 'none'}",
+            )
         return self._applier.open_table(graph, part, instance, table)
 
-    def _change(self, name: str, change: Callable[[Graph], tuple[Graph, frozenset[str]]], instance: str, *, write: bool,
-                dry_run: bool, discard_state: bool = False, locked: Mapping[str, Locked] | None = None,
-                on_progress: OnProgress | None = None) -> Change:
+    def _change(
+        self,
+        name: str,
+        change: Callable[[Graph], tuple[Graph, frozenset[str]]],
+        instance: str,
+        *,
+        write: bool,
+        dry_run: bool,
+        discard_state: bool = False,
+        locked: Mapping[str, Locked] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Change:
         """Carry out a hot change of the running graph, and of its file where that is wanted."""
         before = self._current(name).spec
         if write and not before.file:
@@ -163,22 +232,40 @@ class Host:
             graph, cuts = change(spec.graph)
             return graph, cuts | frozenset(spec.cuts)
 
-        done = self._apply(before.graph, edit, dry_run=dry_run, hot=True, discard_state=discard_state, file=before.file,
-                           locked=locked, on_progress=on_progress)
+        done = self._apply(
+            before.graph,
+            edit,
+            dry_run=dry_run,
+            hot=True,
+            discard_state=discard_state,
+            file=before.file,
+            locked=locked,
+            on_progress=on_progress,
+        )
         if write and not dry_run:
             write_change(Path(before.file), before.graph, self._current(name).spec.graph)
         return msgspec.structs.replace(done, instance=instance)
 
-    def _apply(self, graph: Graph, wanted: Callable[[Running | None], tuple[Graph, frozenset[str]]], *, dry_run: bool,
-               hot: bool, discard_state: bool, file: str, locked: Mapping[str, Locked] | None = None,
-               on_progress: OnProgress | None) -> Change:
+    def _apply(
+        self,
+        graph: Graph,
+        wanted: Callable[[Running | None], tuple[Graph, frozenset[str]]],
+        *,
+        dry_run: bool,
+        hot: bool,
+        discard_state: bool,
+        file: str,
+        locked: Mapping[str, Locked] | None = None,
+        on_progress: OnProgress | None,
+    ) -> Change:
         """Design, plan and run until nothing is refused that could be split."""
         began = time.monotonic()
         for attempt in range(_SPLITS + 1):
             running = self._current(graph.name) if hot else self._kernel.observe(graph.name)
             design, cuts = wanted(running)
-            plan, desired = self._applier.prepare(design, running, cuts=cuts, hot=hot, chosen=locked,
-                                                  discard_state=discard_state, file=file)
+            plan, desired = self._applier.prepare(
+                design, running, cuts=cuts, hot=hot, chosen=locked, discard_state=discard_state, file=file
+            )
             if not plan.is_empty and not dry_run:
                 try:
                     self._remember(self._applier.run(plan, desired, on_progress), running)
@@ -186,8 +273,12 @@ class Host:
                     if attempt == _SPLITS:
                         raise
                     continue
-            return Change(plan=plan, applied=not dry_run and not plan.is_empty, warnings=desired.warnings,
-                          seconds=time.monotonic() - began)
+            return Change(
+                plan=plan,
+                applied=not dry_run and not plan.is_empty,
+                warnings=desired.warnings,
+                seconds=time.monotonic() - began,
+            )
         raise AssertionError("unreachable")
 
     def _remember(self, spec: Spec, running: Running | None) -> None:
@@ -200,18 +291,20 @@ class Host:
     def _current(self, name: str) -> Running:
         """Return what runs: from memory while the cell still names the generation that was seen."""
         seen = self._seen.get(name)
-        if seen is not None and self._kernel.generation(name) == seen.spec.generation:
-            return seen
-        self._seen[name] = found = self._observe(name)
-        return found
+        if seen is None or (self._held != name and self._kernel.generation(name) != seen.spec.generation):
+            self._seen[name] = seen = self._observe(name)
+        return seen
 
     def _observe(self, name: str) -> Running:
         found = self._kernel.observe(name)
         if found is None:
             running = self._kernel.graphs()
-            raise UserError("no-such-graph", f"no graph {name!r} runs here",
-                            hint=did_you_mean(name, running) or (f"there is {', '.join(running)}" if running else
-                                                                 "run inkev stitch GRAPH.toml"))
+            raise UserError(
+                "no-such-graph",
+                f"no graph {name!r} runs here",
+                hint=did_you_mean(name, running)
+                or (f"there is {', '.join(running)}" if running else "run inkev stitch GRAPH.toml"),
+            )
         return found
 
     @contextmanager
@@ -227,7 +320,17 @@ class Host:
         try:
             with self._lock:
                 recover(self._kernel, self._journal, graph, lambda instance, name: self.table(graph, instance, name))
-                yield
+                if graph in self._seen:
+                    self._current(graph)
+                    self._held = graph
+                try:
+                    yield
+                finally:
+                    self._held = ""
         except Timeout as error:
-            raise ConflictError("busy", "another command is changing this root", where=str(self._root.lock),
-                                hint="wait for it and try again") from error
+            raise ConflictError(
+                "busy",
+                "another command is changing this root",
+                where=str(self._root.lock),
+                hint="wait for it and try again",
+            ) from error

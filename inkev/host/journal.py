@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -14,16 +15,23 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._made = False
 
     def write(self, plan: Plan) -> None:
         """Put the plan on disk, whole or not at all.
 
         The kernel's state does not outlive a power cut either, so nothing is synced.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        staged = self._path(plan.graph).with_suffix(".new")
-        staged.write_bytes(msgspec.json.encode(plan))
-        staged.replace(self._path(plan.graph))
+        if not self._made:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._made = True
+        target = str(self._path(plan.graph))
+        fd = os.open(f"{target}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, msgspec.json.encode(plan))
+        finally:
+            os.close(fd)
+        os.rename(f"{target}.new", target)  # noqa: PTH104 - a pathlib object costs as much as the call
 
     def find(self, graph: str) -> Plan | None:
         """Return the plan that a killed command left, or None."""

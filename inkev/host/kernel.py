@@ -63,7 +63,7 @@ class SegmentLoad(msgspec.Struct, frozen=True, kw_only=True):
     layouts: dict[str, dict[str, MapLayout]] = {}
     """Instance to map name to layout."""
     replace_state: tuple[str, ...] = ()
-    """`instance/map` whose pinned map has another layout and is to be made anew (staged; the old stays until retire)."""
+    """`instance/map` whose pinned map has another layout and is to be made anew; the old stays until retire."""
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class TableHandle(Protocol):
         ...
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Make the table hold exactly these rows; a packet sees the old or the new set where the engine can, rows otherwise."""
+        """Make the table hold exactly these rows; a packet sees the old or the new set where the engine can."""
         ...
 
 
@@ -121,7 +121,7 @@ class Kernel(Protocol):
         ...
 
     def generation(self, graph: str) -> int:
-        """Return the generation that the cell names, 0 where nothing runs; cheap, so that a caller may keep an observation."""
+        """Return the generation that the cell names, 0 where nothing runs: cheap, so observations may be kept."""
         ...
 
     def observe(self, graph: str) -> Running | None:
@@ -162,7 +162,8 @@ class Kernel(Protocol):
     def keep(self, graph: str, source: int, target: int, key: str, new_key: str = "") -> None:
         """Carry a segment from one generation into another, under `new_key` where that is given.
 
-        Inserting before a segment moves it: what was behind `fw:inside` is behind `limit:out` afterwards, the same program.
+        Inserting before a segment moves it: what was behind `fw:inside` is behind `limit:out` afterwards, the same
+        program.
         """
         ...
 

@@ -1,8 +1,8 @@
 """From what the kernel holds to what is wanted: the ordered actions; decides, changes nothing.
 
-Two kinds of change. Where at most one slot or entry that carries traffic would differ, the change is hot: the new generation
-shares the running one's prog arrays and that one is set. Otherwise everything is staged in arrays of its own, in the other
-bank, and the cell moves all hooks at once.
+Two kinds of change. Where at most one slot or entry that carries traffic would differ, the change is hot: the new
+generation shares the running one's prog arrays and that one is set. Otherwise everything is staged in arrays of its
+own, in the other bank, and the cell moves all hooks at once.
 """
 
 from __future__ import annotations
@@ -67,10 +67,16 @@ def plan_change(desired: Desired, running: Running | None, around: Circumstances
 def plan_removal(running: Running) -> Plan:
     """Return the actions that take a graph out of the kernel."""
     spec = running.spec
-    actions: list[AnyAction] = [Detach(hook_name=name, hook=hook, number=spec.partition.hooks[name])
-                                for name, hook in sorted(spec.graph.hooks.items())]
-    return Plan(graph=spec.graph.name, generation=0, actions=(*actions, Grace(), RemoveGraph()),
-                changes=(f"take {spec.graph.name} out of the kernel",))
+    actions: list[AnyAction] = [
+        Detach(hook_name=name, hook=hook, number=spec.partition.hooks[name])
+        for name, hook in sorted(spec.graph.hooks.items())
+    ]
+    return Plan(
+        graph=spec.graph.name,
+        generation=0,
+        actions=(*actions, Grace(), RemoveGraph()),
+        changes=(f"take {spec.graph.name} out of the kernel",),
+    )
 
 
 class _Planner:
@@ -82,8 +88,9 @@ class _Planner:
         self._around = around
         self._new_live = _live(self._spec)
         self._old_live = _live(self._old) if self._old else {}
-        self._moved = [place for place, key in self._new_live.items()
-                       if place in self._old_live and not self._same(place, key)]
+        self._moved = [
+            place for place, key in self._new_live.items() if place in self._old_live and not self._same(place, key)
+        ]
         self.hot = self._old is not None and len(self._moved) <= 1 and not around.replace_state
 
     def plan(self) -> Plan:
@@ -92,9 +99,21 @@ class _Planner:
             return Plan(graph=self._spec.graph.name, generation=self._old.generation)
         bank = self._spec.bank if self.hot or self._old is None else 1 - self._spec.bank
         self._spec = msgspec.structs.replace(self._spec, bank=bank)
-        actions = (*self._stage(), *self._surroundings(), *self._carry(), *self._detach(), *self._flip(), *self._after())
-        return Plan(graph=self._spec.graph.name, generation=self._spec.generation, actions=actions,
-                    changes=changes or ("link what stands apart",), flips=len(self._moved))
+        actions = (
+            *self._stage(),
+            *self._surroundings(),
+            *self._carry(),
+            *self._detach(),
+            *self._flip(),
+            *self._after(),
+        )
+        return Plan(
+            graph=self._spec.graph.name,
+            generation=self._spec.generation,
+            actions=actions,
+            changes=changes or ("link what stands apart",),
+            flips=len(self._moved),
+        )
 
     def _same(self, place: Place, key: str) -> bool:
         old = self._old
@@ -116,19 +135,23 @@ class _Planner:
         for hook in self._running.hooks:
             if hook.alive:
                 attached.setdefault(hook.hook, set()).add(hook.ifindex)
-        return [name for name in sorted(self._spec.graph.hooks)
-                if {i.ifindex for i in self._around.surroundings.interfaces[name]} != attached.get(name, set())]
+        return [
+            name
+            for name in sorted(self._spec.graph.hooks)
+            if {i.ifindex for i in self._around.surroundings.interfaces[name]} != attached.get(name, set())
+        ]
 
     def _stage(self) -> Iterator[AnyAction]:
         generation, old = self._spec.generation, self._old
         if old is None:
             yield OpenGraph(new=True)
-        yield (Share(source=old.generation, generation=generation) if self.hot and old
-               else Stage(generation=generation))
+        yield (
+            Share(source=old.generation, generation=generation) if self.hot and old else Stage(generation=generation)
+        )
         yield from self._clear()
 
     def _carry(self) -> Iterator[AnyAction]:
-        """Keep or load every segment and lead every place to its own; what only stays comes after what moves traffic."""
+        """Keep or load every segment and lead every place to its own; what stays comes after what moves traffic."""
         kept = self._kept()
         carried = [self._keep_or_load(segment, kept) for segment in self._spec.partition.segments]
         standing = [action for action in carried if self.hot and _stands(action)]
@@ -147,16 +170,20 @@ class _Planner:
         old = self._old
         for name, offset in self._spec.counters.items():
             if old is None or old.counters.get(name) != offset:
-                yield ClearCounters(instance=name, offset=offset,
-                                    length_bytes=region_bytes(self._desired.parts[name].manifest))
+                yield ClearCounters(
+                    instance=name, offset=offset, length_bytes=region_bytes(self._desired.parts[name].manifest)
+                )
 
     def _kept(self) -> dict[tuple[str, ProgramType], str]:
-        """Return the running programs that may stay: digest and type to key. One that leaves by a slot is bound to its arrays."""
+        """Return the running programs that may stay; one that leaves by a slot is bound to its prog array."""
         old = self._old
         if old is None:
             return {}
-        return {(old.objects[s.key], s.program_type): s.key for s in old.partition.segments
-                if self.hot or not any(isinstance(e.target, Slot) for e in s.exits)}
+        return {
+            (old.objects[s.key], s.program_type): s.key
+            for s in old.partition.segments
+            if self.hot or not any(isinstance(e.target, Slot) for e in s.exits)
+        }
 
     def _keep_or_load(self, segment: Segment, kept: dict[tuple[str, ProgramType], str]) -> Keep | Load:
         generation, digest = self._spec.generation, self._spec.objects[segment.key]
@@ -164,8 +191,13 @@ class _Planner:
         anew = any(name.split("/")[0] in segment.members for name in self._around.replace_state)
         if previous is not None and self._old is not None and not anew:
             return Keep(source=self._old.generation, generation=generation, key=previous, new_key=segment.key)
-        return Load(generation=generation, key=segment.key, digest=digest, members=segment.members,
-                    replace_state=tuple(n for n in self._around.replace_state if n.split("/")[0] in segment.members))
+        return Load(
+            generation=generation,
+            key=segment.key,
+            digest=digest,
+            members=segment.members,
+            replace_state=tuple(n for n in self._around.replace_state if n.split("/")[0] in segment.members),
+        )
 
     def _point(self, place: Place, key: str) -> Iterator[AnyAction]:
         """Lead one place to a segment; where the arrays are shared, only if it does not lead there already."""
@@ -175,26 +207,50 @@ class _Planner:
             return
         source = old.generation if old and previous else 0
         if what == "slot":
-            yield SetSlot(generation=self._spec.generation, program_type=kind, number=number, key=key, source=source,
-                          previous=previous)
+            yield SetSlot(
+                generation=self._spec.generation,
+                program_type=kind,
+                number=number,
+                key=key,
+                source=source,
+                previous=previous,
+            )
         else:
-            yield SetEntry(generation=self._spec.generation, program_type=kind, hook=key.removeprefix("hook:"),
-                           number=number, bank=self._spec.bank, key=key, source=source, previous=previous)
+            yield SetEntry(
+                generation=self._spec.generation,
+                program_type=kind,
+                hook=key.removeprefix("hook:"),
+                number=number,
+                bank=self._spec.bank,
+                key=key,
+                source=source,
+                previous=previous,
+            )
 
     def _surroundings(self) -> Iterator[AnyAction]:
         around, numbers = self._around.surroundings, self._spec.partition.devices
         if around is None:
             return
-        before = {} if self._old is None or self._running is None else {
-            self._old.partition.devices[h.hook]: h.ifindex for h in self._running.hooks
-            if h.hook in self._old.graph.hooks and not self._old.graph.hooks[h.hook].interfaces}
+        before = (
+            {}
+            if self._old is None or self._running is None
+            else {
+                self._old.partition.devices[h.hook]: h.ifindex
+                for h in self._running.hooks
+                if h.hook in self._old.graph.hooks and not self._old.graph.hooks[h.hook].interfaces
+            }
+        )
         yield SetDevices(devices=around.places(self._spec.graph, numbers), previous=before)
         for name, hook in sorted(self._spec.graph.hooks.items()):
             if hook.interfaces:
                 running = self._running.hooks if self._running else ()
-                yield SetMembers(hook_name=name, hook=hook, place=numbers[name],
-                                 ifindexes=tuple(i.ifindex for i in around.interfaces[name]),
-                                 previous=tuple(h.ifindex for h in running if h.hook == name))
+                yield SetMembers(
+                    hook_name=name,
+                    hook=hook,
+                    place=numbers[name],
+                    ifindexes=tuple(i.ifindex for i in around.interfaces[name]),
+                    previous=tuple(h.ifindex for h in running if h.hook == name),
+                )
 
     def _changed_hooks(self) -> dict[str, Hook]:
         """Return the running hooks that the new graph does not have, or has elsewhere."""
@@ -202,8 +258,11 @@ class _Planner:
         if old is None:
             return {}
         new = self._spec
-        return {name: hook for name, hook in old.graph.hooks.items() if new.graph.hooks.get(name) != hook
-                or new.partition.hooks[name] != old.partition.hooks[name]}
+        return {
+            name: hook
+            for name, hook in old.graph.hooks.items()
+            if new.graph.hooks.get(name) != hook or new.partition.hooks[name] != old.partition.hooks[name]
+        }
 
     def _detach(self) -> Iterator[AnyAction]:
         for name, hook in sorted(self._changed_hooks().items()):
@@ -212,8 +271,12 @@ class _Planner:
 
     def _flip(self) -> Iterator[AnyAction]:
         old = self._old
-        yield Flip(generation=self._spec.generation, bank=self._spec.bank, previous=old.generation if old else 0,
-                   previous_bank=old.bank if old else 0)
+        yield Flip(
+            generation=self._spec.generation,
+            bank=self._spec.bank,
+            previous=old.generation if old else 0,
+            previous_bank=old.bank if old else 0,
+        )
 
     def _after(self) -> Iterator[AnyAction]:
         old, changed = self._old, self._changed_hooks()
@@ -265,8 +328,11 @@ def describe_changes(old: Spec | None, new: Spec) -> Iterator[str]:
     gone, added = set(old.graph.edges) - set(new.graph.edges), set(new.graph.edges) - set(old.graph.edges)
     yield from (f"cut {edge}" for edge in sorted(gone))
     yield from (f"wire {edge}" for edge in sorted(added))
-    for title, ours, theirs in (("hook", old.graph.hooks, new.graph.hooks), ("device", old.graph.devices, new.graph.devices),
-                                ("stitch point", old.graph.points, new.graph.points)):
+    for title, ours, theirs in (
+        ("hook", old.graph.hooks, new.graph.hooks),
+        ("device", old.graph.devices, new.graph.devices),
+        ("stitch point", old.graph.points, new.graph.points),
+    ):
         for name in sorted(set(ours) | set(theirs)):
             if ours.get(name) != theirs.get(name):
                 verb = "add" if name not in ours else "remove" if name not in theirs else "change"

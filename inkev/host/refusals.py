@@ -1,4 +1,4 @@
-"""What this kernel's verifier refused before, remembered by digest and kernel release, so that no plan tries it again."""
+"""What this kernel's verifier refused before, by digest and kernel release, so that no plan tries it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Refusals(msgspec.Struct, kw_only=True):
 
 
 def read_refusals(folder: Path) -> Refusals:
-    """Return what the running kernel is known to refuse; nothing where the file is missing, broken or another kernel's."""
+    """Return what the running kernel is known to refuse; nothing where the file is missing or another kernel's."""
     release = os.uname().release
     try:
         found = msgspec.json.decode((folder / "refusals.json").read_bytes(), type=Refusals)

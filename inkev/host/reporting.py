@@ -19,10 +19,15 @@ def report(kernel: Kernel, catalog: Catalog, running: Running) -> GraphStatus:
     spec = running.spec
     drops = kernel.read_counters(spec.graph.name, GRAPH_DROPS, len(GRAPH_REASONS))
     return GraphStatus(
-        name=spec.graph.name, generation=spec.generation, spec=spec, hooks=running.hooks, segments=running.segments,
+        name=spec.graph.name,
+        generation=spec.generation,
+        spec=spec,
+        hooks=running.hooks,
+        segments=running.segments,
         instances=tuple(_instance(kernel, catalog, running, name) for name in spec.graph.instances),
         drops={name: count for name, count in zip(GRAPH_REASONS, drops, strict=True) if count},
-        leftovers=running.leftovers)
+        leftovers=running.leftovers,
+    )
 
 
 def _instance(kernel: Kernel, catalog: Catalog, running: Running, name: str) -> InstanceStatus:
@@ -33,10 +38,15 @@ def _instance(kernel: Kernel, catalog: Catalog, running: Running, name: str) -> 
     counters = kernel.read_counters(spec.graph.name, spec.counters[name], 1 + COMMON_REASONS + private + len(names))
     packets, drops = counters[0], counters[1 : 1 + COMMON_REASONS + private]
     return InstanceStatus(
-        name=name, package=spec.lock[name].package, version=spec.lock[name].version, packets=packets,
+        name=name,
+        package=spec.lock[name].package,
+        version=spec.lock[name].version,
+        packets=packets,
         drops={reasons.get(number, f"reason-{number}"): count for number, count in enumerate(drops) if count},
         metrics=dict(zip(names, counters[1 + COMMON_REASONS + private :], strict=True)),
-        maps=running.instances.get(name, ()), installed=part is not None)
+        maps=running.instances.get(name, ()),
+        installed=part is not None,
+    )
 
 
 def _find_part(catalog: Catalog, spec: Spec, name: str) -> Part | None:

@@ -1,7 +1,7 @@
 """Turns a segment and the packages of its members into what the linker is asked for.
 
-A request holds nothing but what decides the program: keys of segments and names of slots are left out, so a program that
-only moves to another slot keeps its digest.
+A request holds nothing but what decides the program: keys of segments and names of slots are left out, so a program
+that only moves to another slot keeps its digest.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from inkev.host.linking import LinkRequest, Member
 from inkev.host.members import make_member
 
 
-def link_request(graph: str, segment: Segment, parts: Mapping[str, Part], instances: Mapping[str, Instance],
-                 counters: Mapping[str, int]) -> LinkRequest:
+def link_request(
+    graph: str,
+    segment: Segment,
+    parts: Mapping[str, Part],
+    instances: Mapping[str, Instance],
+    counters: Mapping[str, int],
+) -> LinkRequest:
     """Return the request for one segment.
 
     Args:
@@ -42,9 +47,17 @@ def link_request(graph: str, segment: Segment, parts: Mapping[str, Part], instan
             entries |= {f"{name}:{port}": part.serving(port) for port in ports}
         for program in dict.fromkeys(part.serving(port) for port in ports):
             kind = segment.program_type
-            members.append(make_member(
-                part.manifest, part.layouts[program, kind], part.bitcode(program, kind), instance=name,
-                config=instances[name].config, counters=counters[name], source_root=str(part.folder)))
+            members.append(
+                make_member(
+                    part.manifest,
+                    part.layouts[program, kind],
+                    part.bitcode(program, kind),
+                    instance=name,
+                    config=instances[name].config,
+                    counters=counters[name],
+                    source_root=str(part.folder),
+                )
+            )
     return LinkRequest(graph=graph, segment=plain, members=tuple(members), entries=entries)
 
 

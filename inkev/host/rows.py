@@ -31,6 +31,11 @@ def _normal(table: Table, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, 
             known[key] = repr(parse_value(column.type, raw, values=column.values, column=name))
         return known[key]
 
-    found = [tuple(value(name, row.get(name, column.default)) if row.get(name, column.default) is not None else ""
-                   for name, column in written.items()) for row in rows]
+    found = [
+        tuple(
+            value(name, row.get(name, column.default)) if row.get(name, column.default) is not None else ""
+            for name, column in written.items()
+        )
+        for row in rows
+    ]
     return found if table.engine == "classifier" else sorted(found)

@@ -1,4 +1,4 @@
-"""Which maps of surviving instances cannot keep their state, because a new version lays them out or means them otherwise."""
+"""Which maps of surviving instances cannot keep their state: a new version lays them out or means them otherwise."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def changed_state(before: Mapping[str, Part], after: Mapping[str, Part], *, disc
     """
     changed = tuple(sorted(_changed(before, after)))
     if changed and not discard:
-        raise UserError("map-layout-changed", f"the state in {', '.join(changed)} does not fit the new version",
-                        why="its layout, or the version of its meaning, is another",
-                        hint="--discard-state starts it empty")
+        raise UserError(
+            "map-layout-changed",
+            f"the state in {', '.join(changed)} does not fit the new version",
+            why="its layout, or the version of its meaning, is another",
+            hint="--discard-state starts it empty",
+        )
     return changed
 
 
@@ -35,9 +38,14 @@ def _changed(before: Mapping[str, Part], after: Mapping[str, Part]) -> Iterator[
             continue
         running = old.maps()
         for map_name, layout in new.maps().items():
-            if map_name in running and layout.type != "rodata" and (
+            if (
+                map_name in running
+                and layout.type != "rodata"
+                and (
                     running[map_name].fingerprint != layout.fingerprint
-                    or _meaning(old.manifest, map_name) != _meaning(new.manifest, map_name)):
+                    or _meaning(old.manifest, map_name) != _meaning(new.manifest, map_name)
+                )
+            ):
                 yield f"{name}/{map_name}"
 
 

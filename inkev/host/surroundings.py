@@ -19,8 +19,11 @@ class Surroundings:
     def places(self, graph: Graph, numbers: dict[str, int]) -> dict[int, int]:
         """Return the device array: place to interface index, sets left out."""
         sets = {name for name, hook in graph.hooks.items() if hook.interfaces}
-        return {numbers[name]: found[0].ifindex for name, found in sorted(self.interfaces.items())
-                if name not in sets and found}
+        return {
+            numbers[name]: found[0].ifindex
+            for name, found in sorted(self.interfaces.items())
+            if name not in sets and found
+        }
 
 
 def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
@@ -49,8 +52,9 @@ def _device_hooks(graph: Graph) -> dict[str, Hook]:
     for name, hook in graph.hooks.items():
         for node in reached_nodes(graph, name):
             namespaces[node.name] = hook.netns
-    return {name: Hook(interface=device.interface, netns=namespaces.get(name, ""))
-            for name, device in graph.devices.items()}
+    return {
+        name: Hook(interface=device.interface, netns=namespaces.get(name, "")) for name, device in graph.devices.items()
+    }
 
 
 def _check_xdp(graph: Graph, seen: Surroundings, faults: FaultList) -> None:
@@ -71,17 +75,25 @@ def _check_xdp(graph: Graph, seen: Surroundings, faults: FaultList) -> None:
 
 
 def _say_checksums(hook: str, interface: Interface, faults: FaultList) -> None:
-    faults.add("checksums-break", f"XDP on {interface.name} would forward packets with unfinished checksums",
-               where=f"hooks.{hook}",
-               why=f"senders behind {interface.peer or 'its peer'} leave checksums to the device, and XDP cannot know",
-               hint=f"run {_ethtool(interface.peer, 'tx off')}, or make the hook tc-ingress")
+    faults.add(
+        "checksums-break",
+        f"XDP on {interface.name} would forward packets with unfinished checksums",
+        where=f"hooks.{hook}",
+        why=f"senders behind {interface.peer or 'its peer'} leave checksums to the device, and XDP cannot know",
+        hint=f"run {_ethtool(interface.peer, 'tx off')}, or make the hook tc-ingress",
+    )
 
 
 def _say_transmit(out: str, interface: Interface, faults: FaultList) -> None:
-    faults.add("cannot-transmit", f"{interface.name} does not take frames that XDP sends out of it", where=f"edges, {out}",
-               why=f"its peer {interface.peer} has neither GRO nor an XDP program" if interface.peer
-               else "its driver has no way to",
-               hint=f"run {_ethtool(interface.peer, 'gro on')}" if interface.peer else "make the hook tc-ingress")
+    faults.add(
+        "cannot-transmit",
+        f"{interface.name} does not take frames that XDP sends out of it",
+        where=f"edges, {out}",
+        why=f"its peer {interface.peer} has neither GRO nor an XDP program"
+        if interface.peer
+        else "its driver has no way to",
+        hint=f"run {_ethtool(interface.peer, 'gro on')}" if interface.peer else "make the hook tc-ingress",
+    )
 
 
 def _ethtool(peer: str, setting: str) -> str:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkev.base.errors import UserError
-from inkev.graph.cutting import GRAPH_MAPS, Function, longest_chain, middle_cuts, parse_source, partition
+from inkev.graph.cutting import longest_chain, middle_cuts, parse_source, partition
+from inkev.graph.drawing import GRAPH_MAPS, Function
 from inkev.graph.model import DROP, HOST, Edge, Graph, Hook, Instance, Node
 from inkev.graph.partition import Drop, Out, Partition, Pass, Segment, Slot, Step, Target
 from inkev.graph.reading import parse_graph
@@ -30,9 +31,11 @@ def end_of(node: Node) -> tuple[str, object]:
 def walk_graph(graph: Graph, functions: Mapping[str, Function], hook: str, seed: int) -> Walk:
     targets = {edge.source: edge.target for edge in graph.edges}
     node, walk = targets[Node(name=hook)], []
-    for hop in range(HOPS):
+    for hop in range(HOPS + 1):
         if node.name not in functions:
             return [*walk, end_of(node)]
+        if hop == HOPS:
+            break
         function = functions[node.name]
         entered = function.number(node.port)
         walk.append((node.name, entered))
@@ -71,8 +74,9 @@ def some_cuts(graph: Graph) -> st.SearchStrategy[list[str]]:
 
 @given(st.data(), graphs(), st.integers(0, 1 << 30))
 @settings(max_examples=200)
-def test_every_partition_walks_as_the_graph_does(data: st.DataObject, made: tuple[Graph, dict[str, Function]],
-                                                 seed: int) -> None:
+def test_every_partition_walks_as_the_graph_does(
+    data: st.DataObject, made: tuple[Graph, dict[str, Function]], seed: int
+) -> None:
     graph, functions = made
     whole = partition(graph, functions, cuts=data.draw(some_cuts(graph)), refusals=data.draw(some_cuts(graph)))
     for hook in graph.hooks:
@@ -106,7 +110,8 @@ def test_a_segment_is_sound(data: st.DataObject, made: tuple[Graph, dict[str, Fu
     for segment in whole.segments:
         place = {name: i for i, name in enumerate(segment.members)}
         assert [(e.instance, e.port) for e in segment.exits] == sorted(
-            (name, functions[name].number(port)) for name in segment.members for port in functions[name].outputs)
+            (name, functions[name].number(port)) for name in segment.members for port in functions[name].outputs
+        )
         for exit_ in segment.exits:
             if isinstance(exit_.target, Step):
                 assert place[exit_.instance] < place[exit_.target.instance]
@@ -118,8 +123,9 @@ def test_a_segment_is_sound(data: st.DataObject, made: tuple[Graph, dict[str, Fu
 def test_without_cycles_and_cuts_a_hook_is_one_program(made: tuple[Graph, dict[str, Function]]) -> None:
     graph, functions = made
     light = {name: Function(ports=f.ports, outputs=f.outputs) for name, f in functions.items()}
-    whole = partition(Graph(name="g", hooks=graph.hooks, devices=graph.devices, instances=graph.instances,
-                            edges=graph.edges), light)
+    whole = partition(
+        Graph(name="g", hooks=graph.hooks, devices=graph.devices, instances=graph.instances, edges=graph.edges), light
+    )
     assert [s.key for s in whole.segments if not s.key.startswith("hook:")] == []
     assert longest_chain(whole) == 1
 
@@ -166,14 +172,29 @@ def test_a_cut_straight_out_is_a_segment_without_members() -> None:
 
 
 def test_an_instance_reached_by_two_program_types_is_linked_for_both() -> None:
-    graph = Graph(name="g", hooks={"x": Hook(interface="a", type="xdp"), "t": Hook(interface="b")},
-                  instances={"fw": Instance(package="fw"), "rt": Instance(package="rt")},
-                  edges=tuple(Edge(source=parse_source(a), target=parse_source(b)) for a, b in (
-                      ("x", "fw:wan"), ("t", "fw:wan"), ("fw:wan", "drop"), ("fw:lan", "rt:wan"), ("rt:wan", "drop"),
-                      ("rt:lan", "host"))))
+    graph = Graph(
+        name="g",
+        hooks={"x": Hook(interface="a", type="xdp"), "t": Hook(interface="b")},
+        instances={"fw": Instance(package="fw"), "rt": Instance(package="rt")},
+        edges=tuple(
+            Edge(source=parse_source(a), target=parse_source(b))
+            for a, b in (
+                ("x", "fw:wan"),
+                ("t", "fw:wan"),
+                ("fw:wan", "drop"),
+                ("fw:lan", "rt:wan"),
+                ("rt:wan", "drop"),
+                ("rt:lan", "host"),
+            )
+        ),
+    )
     whole = partition(graph, TWO, cuts=["fw:lan"])
     assert {(s.key, s.program_type) for s in whole.segments} == {
-        ("hook:x", "xdp"), ("hook:t", "tc"), ("fw:lan~xdp", "xdp"), ("fw:lan~tc", "tc")}
+        ("hook:x", "xdp"),
+        ("hook:t", "tc"),
+        ("fw:lan@xdp", "xdp"),
+        ("fw:lan@tc", "tc"),
+    }
 
 
 def test_a_refused_segment_falls_into_two_halves() -> None:
@@ -187,8 +208,14 @@ def test_a_refused_segment_falls_into_two_halves() -> None:
 def test_more_stitch_points_than_slots_are_refused() -> None:
     ports = tuple(f"p{i}" for i in range(300))
     wide = {"fw": Function(ports=ports, outputs=frozenset(ports))}
-    graph = Graph(name="g", hooks={"x": Hook(interface="a")}, instances={"fw": Instance(package="fw")},
-                  edges=(Edge(source=parse_source("x"), target=parse_source("fw:p0")),
-                         *(Edge(source=Node(name="fw", port=p), target=Node(name="drop")) for p in ports)))
+    graph = Graph(
+        name="g",
+        hooks={"x": Hook(interface="a")},
+        instances={"fw": Instance(package="fw")},
+        edges=(
+            Edge(source=parse_source("x"), target=parse_source("fw:p0")),
+            *(Edge(source=Node(name="fw", port=p), target=Node(name="drop")) for p in ports),
+        ),
+    )
     with pytest.raises(UserError, match="300 stitch points"):
         partition(graph, wide, cuts=[f"fw:{p}" for p in ports])

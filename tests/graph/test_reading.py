@@ -31,8 +31,9 @@ def edges_of(text: str) -> set[str]:
 
 
 def with_chains(*chains: str) -> str:
-    return EDGE.replace('"wan <-> outside:fw:inside <-> wan:rt:lan <-> lan"', ", ".join(f'"{c}"' for c in chains)).replace(
-        'stitch-points = { screening = "wan -> fw", back = "rt:lan" }', "")
+    return EDGE.replace(
+        '"wan <-> outside:fw:inside <-> wan:rt:lan <-> lan"', ", ".join(f'"{c}"' for c in chains)
+    ).replace('stitch-points = { screening = "wan -> fw", back = "rt:lan" }', "")
 
 
 def codes(text: str) -> list[str]:
@@ -43,35 +44,52 @@ def codes(text: str) -> list[str]:
 
 def test_a_chain_both_ways_is_read_port_by_port() -> None:
     assert edges_of(EDGE) == {
-        "wan -> fw:outside", "fw:outside -> wan", "fw:inside -> rt:wan", "rt:wan -> fw:inside", "rt:lan -> lan",
-        "lan -> rt:lan"}
+        "wan -> fw:outside",
+        "fw:outside -> wan",
+        "fw:inside -> rt:wan",
+        "rt:wan -> fw:inside",
+        "rt:lan -> lan",
+        "lan -> rt:lan",
+    }
 
 
 def test_a_stitch_point_is_the_source_of_its_edge() -> None:
     assert parse_graph(EDGE).points == {"screening": Node(name="wan"), "back": Node(name="rt", port="lan")}
 
 
-@pytest.mark.parametrize(("chain", "edges"), [
-    ("wan -> fw -> drop", {"wan -> fw", "fw -> drop"}),
-    ("lan <- fw:inside", {"fw:inside -> lan"}),
-    ("wan -> outside:fw", {"wan -> fw:outside"}),
-    ("wan -> fw:outside", {"wan -> fw:outside"}),
-    ("wan->outside:fw->host", {"wan -> fw:outside", "fw -> host"}),
-    ("wan -> fw:inside -> lan", {"wan -> fw", "fw:inside -> lan"}),
-])
+@pytest.mark.parametrize(
+    ("chain", "edges"),
+    [
+        ("wan -> fw -> drop", {"wan -> fw", "fw -> drop"}),
+        ("lan <- fw:inside", {"fw:inside -> lan"}),
+        ("wan -> outside:fw", {"wan -> fw:outside"}),
+        ("wan -> fw:outside", {"wan -> fw:outside"}),
+        ("wan->outside:fw->host", {"wan -> fw:outside", "fw -> host"}),
+        ("wan -> fw:inside -> lan", {"wan -> fw", "fw:inside -> lan"}),
+    ],
+)
 def test_ports_may_stand_on_either_side(chain: str, edges: set[str]) -> None:
     assert edges_of(with_chains(chain)) == edges
 
 
-@pytest.mark.parametrize(("chain", "column"), [
-    ("wan fw", 5), ("-> fw", 1), ("wan -> ", 8), ("wan -> a:b:c:d", 8), ("wan -> Fw", 8), ("wan > fw", 5),
-    ("wan -> a:fw:b", 8),
-])
+@pytest.mark.parametrize(
+    ("chain", "column"),
+    [
+        ("wan fw", 5),
+        ("-> fw", 1),
+        ("wan -> ", 8),
+        ("wan -> a:b:c:d", 8),
+        ("wan -> Fw", 8),
+        ("wan > fw", 5),
+        ("wan -> a:fw:b", 8),
+    ],
+)
 def test_a_chain_that_cannot_be_read_says_where(chain: str, column: int) -> None:
     with pytest.raises(Faults) as caught:
         parse_graph(with_chains(chain))
     assert [(f.code, f.where) for f in caught.value.faults] == [
-        ("chain-syntax", f"graph.toml, edges.chains[0], column {column}")]
+        ("chain-syntax", f"graph.toml, edges.chains[0], column {column}")
+    ]
 
 
 def test_every_fault_is_reported_at_once() -> None:
@@ -91,8 +109,18 @@ def test_every_fault_is_reported_at_once() -> None:
     chains = ["wan fw"]
     stitch-points = { p = "a -> b" }
     """
-    assert codes(text) == ["unknown-key", "bad-name", "reserved-name", "wrong-type", "unknown-key", "name-clash",
-                           "hook-interface", "bad-value", "chain-syntax", "no-such-edge"]
+    assert codes(text) == [
+        "unknown-key",
+        "bad-name",
+        "reserved-name",
+        "wrong-type",
+        "unknown-key",
+        "name-clash",
+        "hook-interface",
+        "bad-value",
+        "chain-syntax",
+        "no-such-edge",
+    ]
 
 
 def test_text_that_is_not_toml_is_refused() -> None:

@@ -34,7 +34,7 @@ hooks = ["xdp", "tc"]
 [metrics.seen]
 help = "packets"
 """
-ONE_WAY = "in = { direction = \"in\" }\nout = { direction = \"out\" }"
+ONE_WAY = 'in = { direction = "in" }\nout = { direction = "out" }'
 BOTH_WAYS = "outside = { }\ninside = { }"
 
 TALLY = """
@@ -127,12 +127,23 @@ def build(name: str, version: str, ports: str, source: str, more: str = "") -> S
 @functools.cache
 def packages() -> tuple[Shelved, ...]:
     """Return `tally` 1.0, 1.1 (the same maps) and 2.0 (others), `gate` 1.0, and `stuck`, which no verifier takes."""
-    def tally(version: str, bits: int, weight: int) -> Shelved:
-        return build("tally", version, ONE_WAY, TALLY.format(value=f"__u{bits}", weight=weight),
-                     TALLY_TABLE.format(value=f"u{bits}"))
 
-    return (tally("1.0", 64, 1), tally("1.1", 64, 2), tally("2.0", 32, 1),
-            build("gate", "1.0", BOTH_WAYS, GATE, GATE_CONFIG), build("stuck", "1.0", ONE_WAY, STUCK))
+    def tally(version: str, bits: int, weight: int) -> Shelved:
+        return build(
+            "tally",
+            version,
+            ONE_WAY,
+            TALLY.format(value=f"__u{bits}", weight=weight),
+            TALLY_TABLE.format(value=f"u{bits}"),
+        )
+
+    return (
+        tally("1.0", 64, 1),
+        tally("1.1", 64, 2),
+        tally("2.0", 32, 1),
+        build("gate", "1.0", BOTH_WAYS, GATE, GATE_CONFIG),
+        build("stuck", "1.0", ONE_WAY, STUCK),
+    )
 
 
 def make_host(root: Root, shelf: Shelf | None = None) -> Host:
@@ -140,7 +151,7 @@ def make_host(root: Root, shelf: Shelf | None = None) -> Host:
 
 
 class Road:
-    """client -- edge -- server: the edge forwards nothing by itself, frames go straight across where a graph says so."""
+    """client -- edge -- server: the edge forwards nothing by itself; frames go across where a graph says so."""
 
     def __init__(self, lab: Lab) -> None:
         self.client: Machine = lab.host("client")

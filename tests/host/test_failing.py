@@ -18,8 +18,26 @@ from tests.lab import Lab
 
 pytestmark = pytest.mark.kernel
 
-CHANGING = ("open_graph", "stage", "share", "load", "keep", "set_slot", "set_entry", "set_devices", "set_members",
-            "clear_counters", "attach", "detach", "write_spec", "flip", "grace", "retire", "drop_instance", "remove_graph")
+CHANGING = (
+    "open_graph",
+    "stage",
+    "share",
+    "load",
+    "keep",
+    "set_slot",
+    "set_entry",
+    "set_devices",
+    "set_members",
+    "clear_counters",
+    "attach",
+    "detach",
+    "write_spec",
+    "flip",
+    "grace",
+    "retire",
+    "drop_instance",
+    "remove_graph",
+)
 GATE = '[nf.gate]\npackage = "gate"\n'
 TALLY = '[nf.tally]\npackage = "tally==1.0"\n'
 PLAIN = '"wan <-> outside:gate:inside <-> lan"'
@@ -101,8 +119,9 @@ def picture(host: Host) -> object:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_refused_step_leaves_the_kernel_as_it_was(host: Host, root: Root, road: Road, files: dict[str, Path],
-                                                    change: str) -> None:
+def test_a_refused_step_leaves_the_kernel_as_it_was(
+    host: Host, root: Root, road: Road, files: dict[str, Path], change: str
+) -> None:
     host.stitch(files["plain"])
     before = picture(host)
     for place in range(1, 100):
@@ -122,8 +141,9 @@ def test_a_refused_step_leaves_the_kernel_as_it_was(host: Host, root: Root, road
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_kill_anywhere_leaves_the_old_or_the_new_graph(host: Host, root: Root, road: Road, files: dict[str, Path],
-                                                         change: str, after: bool) -> None:
+def test_a_kill_anywhere_leaves_the_old_or_the_new_graph(
+    host: Host, root: Root, road: Road, files: dict[str, Path], change: str, after: bool
+) -> None:
     sprung, place = True, 0
     while sprung:
         place += 1
@@ -131,7 +151,7 @@ def test_a_kill_anywhere_leaves_the_old_or_the_new_graph(host: Host, root: Root,
         before = host.status("road")[0]
         child = os.fork()
         if child == 0:
-            weak, trap = trapped(root, place, die, after=after)
+            weak, _ = trapped(root, place, die, after=after)
             CHANGES[change](weak, files)
             os._exit(0)
         sprung = os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -148,8 +168,9 @@ def test_a_kill_anywhere_leaves_the_old_or_the_new_graph(host: Host, root: Root,
     assert place > 5
 
 
-def test_a_kill_during_the_first_stitch_leaves_nothing_or_the_graph(host: Host, root: Root, road: Road,
-                                                                    files: dict[str, Path]) -> None:
+def test_a_kill_during_the_first_stitch_leaves_nothing_or_the_graph(
+    host: Host, root: Root, road: Road, files: dict[str, Path]
+) -> None:
     sprung, place = True, 0
     while sprung:
         place += 1
