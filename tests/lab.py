@@ -1,7 +1,8 @@
 """Hosts in network namespaces, joined by veth pairs: real kernels' worth of network on one machine.
 
-Everything is named `ikvt-*` (demo and benchmarks have prefixes of their own) and is gone at the end of the `with` block, however it ends. Sockets opened by a host stay
-in its namespace wherever they are used afterwards; processes started `inside()` run there.
+Everything is named `ikvt-*` (demo and benchmarks have prefixes of their own) and is gone at the end of the `with`
+block, however it ends. Sockets opened by a host stay in its namespace wherever they are used afterwards; processes
+started `inside()` run there.
 
     with Lab() as lab:
         client, server = lab.host("client"), lab.host("server")

@@ -92,10 +92,11 @@ def _finish(process: subprocess.Popen[str], word: str) -> str:
 
 
 def _send(target: str, port: int, rate: int, size: int) -> None:
-    """Send until a line comes on standard input; catches up after a pause by bursts of at most 32."""
+    """Send until a line comes on standard input, one at least; catches up after a pause by bursts of at most 32."""
     channel = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM)
     channel.connect((target, port))
-    padding, number, begin = bytes(size - 8), 0, time.perf_counter()
+    padding, number, begin = bytes(size - 8), 1, time.perf_counter()
+    channel.send(bytes(size))
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], max(0.0, begin + number / rate - time.perf_counter()))[0]:
         due = min(int((time.perf_counter() - begin) * rate) + 1, number + 32)

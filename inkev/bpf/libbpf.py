@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from inkev.base.errors import KernelError
 from inkev.bpf.maps import Map
+from inkev.bpf.privileges import no_privileges
 from inkev.bpf.program import LOG_BYTES, AttachType, LogMemory, Program, ProgramType
 from inkev.bpf.syscall import LIBC
 
@@ -217,8 +218,7 @@ def _refusal(number: int, log: str) -> KernelError:
         return KernelError("verifier-refused", "the kernel's verifier refused the program", errno=number, log=log,
                            why=last_words(log))
     if number == errno.EPERM:
-        return KernelError("no-privileges", "the kernel refused to load a program", errno=number, log=log, why=said,
-                           hint="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+        return no_privileges(PermissionError(number, os.strerror(number)), said)
     return KernelError("load-refused", "the kernel refused the object", errno=number, log=log or said,
                        why=last_words(log) or said or os.strerror(number))
 

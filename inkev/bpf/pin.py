@@ -7,6 +7,7 @@ from pathlib import Path
 from struct import Struct
 
 from inkev.bpf.descriptor import Descriptor
+from inkev.bpf.privileges import no_privileges
 from inkev.bpf.syscall import Command, address, buffer, call
 
 _OBJECT = Struct("=QII")
@@ -43,9 +44,13 @@ def open_pin(path: Path, *, read_only: bool = False) -> int:
 
     Raises:
         FileNotFoundError: nothing has this name.
+        KernelError: `no-privileges`.
     """
     name = buffer(os.fsencode(path) + b"\0")
-    return call(Command.OBJ_GET, _OBJECT, address(name), 0, 0x8 if read_only else 0)
+    try:
+        return call(Command.OBJ_GET, _OBJECT, address(name), 0, 0x8 if read_only else 0)
+    except PermissionError as error:
+        raise no_privileges(error) from None
 
 
 def object_kind(held: Descriptor) -> str:

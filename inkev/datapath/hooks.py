@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inkev.base.errors import ConflictError, InkevError, KernelError
+from inkev.base.errors import ConflictError, InkevError, KernelError, UserError
 from inkev.bpf.descriptor import Descriptor
 from inkev.bpf.features import has_tcx
 from inkev.bpf.link import XDP_GENERIC, XDP_NATIVE, Link
@@ -19,7 +19,7 @@ from inkev.bpf.maps import Map
 from inkev.bpf.pin import object_kind, open_pin, pin
 from inkev.bpf.program import AttachType, Program
 from inkev.datapath.interfaces import describe_program, matching, read_links
-from inkev.datapath.netns import inside
+from inkev.datapath.netns import inside, namespace_path
 from inkev.datapath.pins import GraphPins, read_note, remove_pin, write_note
 from inkev.datapath.rtnetlink import EGRESS, INGRESS, Filter, NetLink, Route
 from inkev.datapath.stub import load_stub, stub_name, stub_number
@@ -49,7 +49,7 @@ class HookDriver:
 
     def __init__(self, pins: GraphPins, *, clsact: bool = False) -> None:
         self._pins = pins
-        self._clsact = clsact or force_clsact() or not has_tcx()
+        self._forced = clsact or force_clsact()
 
     def attach(self, name: str, hook: Hook, number: int) -> list[AttachedHook]:
         """Attach the stub wherever it is missing.
@@ -124,7 +124,7 @@ class HookDriver:
             return True
 
     def _attach_one(self, path: Path, hook: Hook, stub: Program, link: NetLink, number: int) -> None:
-        if hook.type != "xdp" and self._clsact:
+        if hook.type != "xdp" and (self._forced or not has_tcx()):
             self._attach_filter(path, hook, stub, link, number)
             return
         with inside(hook.netns):
@@ -172,7 +172,11 @@ def release(path: Path) -> None:
 def _release_filter(path: Path, program_id: int) -> None:
     ifindex = int(path.name.rpartition("-")[2])
     parent = _PARENTS.get(read_note(path, WHERE), INGRESS)
-    with inside(read_note(path, NETNS)), Route() as route:
+    try:
+        namespace = namespace_path(read_note(path, NETNS))
+    except UserError:  # the namespace is gone, and the filter with it
+        return
+    with inside(namespace), Route() as route:
         for held in route.filters(ifindex, parent):
             if held.program_id == program_id:
                 route.delete_filter(ifindex, parent, held)

@@ -6,7 +6,6 @@ stands in the kernel.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from inkev.base.errors import KernelError
 from inkev.base.paths import BPFFS, Root
 from inkev.bpf.features import EVERY_GRAPH, require
 from inkev.bpf.membarrier import wait_for_programs
+from inkev.bpf.privileges import no_privileges
 from inkev.bpf.program import Program
 from inkev.datapath import generations, memory
 from inkev.datapath.hooks import HookDriver
@@ -54,7 +54,7 @@ class LinuxKernel:
             require((*EVERY_GRAPH, *features))
             self._root.bpffs.mkdir(exist_ok=True)
         except PermissionError as error:
-            raise _no_privileges(error) from None
+            raise no_privileges(error) from None
 
     def graphs(self) -> list[str]:
         """Return the names of the graphs that run under this root."""
@@ -78,7 +78,7 @@ class LinuxKernel:
         try:
             memory.open_memory(self._pins(graph))
         except PermissionError as error:
-            raise _no_privileges(error) from None
+            raise no_privileges(error) from None
 
     def stage(self, graph: str, generation: int) -> None:
         """Make the generation's folder with prog arrays of its own."""
@@ -195,8 +195,3 @@ def _is_bpffs(folder: Path) -> bool:
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     return any(fields[1] == str(folder) and fields[2] == "bpf" for fields in mounts)
 
-
-def _no_privileges(error: PermissionError) -> KernelError:
-    return KernelError("no-privileges", "this needs privileges over the kernel's network and BPF",
-                       errno=error.errno or 0, why=f"the kernel said: {os.strerror(error.errno or 0)}",
-                       hint="run it as root (sudo inkev ...)")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkev.base.paths import Root
+from inkev.bpf.privileges import no_privileges
 from inkev.graph.model import ProgramType
 
 MARK = "~"
@@ -56,11 +57,17 @@ def remove_pin(pin: Path) -> None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names pinned in a folder, notes left out; none where there is no folder."""
+    """Return the names pinned in a folder, notes left out; none where there is no folder.
+
+    Raises:
+        KernelError: `no-privileges`.
+    """
     try:
         return sorted(name for name in os.listdir(folder) if MARK not in name)  # noqa: PTH208 - a fifth of the time
     except FileNotFoundError:
         return []
+    except PermissionError as error:
+        raise no_privileges(error) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from inkev.base.errors import ConflictError, UserError
 from inkev.base.paths import Root
 from inkev.bpf.assembly import R0, constant, leave
 from inkev.bpf.link import XDP_NATIVE, Link, query_tcx
+from inkev.bpf.maps import Map
 from inkev.bpf.program import AttachType, Program, ProgramType
 from inkev.datapath.kernel import LinuxKernel
 from inkev.datapath.netns import inside
+from inkev.datapath.stub import load_stub, stub_number
 from inkev.graph.model import Hook
 from tests.datapath.programs import SLOTS, segment, verdict
-from tests.datapath.test_kernel import GRAPH, bring_up, make_spec
+from tests.datapath.test_kernel import GRAPH, PACKET, bring_up, make_spec
 from tests.lab import Host, Lab
 from tests.stream import Stream
 
@@ -36,8 +38,11 @@ class Wire:
     def hook(self, kind: str = "xdp", **more: str) -> Hook:
         return Hook(**{"interface": "eth0", "netns": self.right.netns, "type": kind, **more})
 
-    def reaches(self) -> bool:
-        return self.left.ping("10.9.2.2", count=1, timeout=0.3) == 1
+    def reaches(self, timeout: float = 3.0) -> bool:
+        return self.left.ping("10.9.2.2", count=1, timeout=timeout) == 1
+
+    def loses(self) -> bool:
+        return not self.reaches(0.2)
 
 
 @pytest.fixture
@@ -79,7 +84,7 @@ def test_packets_go_where_the_entry_says_and_are_lost_where_there_is_none(kernel
     assert wire.reaches()
     kernel.flip(GRAPH, 1, 0)
     before = kernel.read_counters(GRAPH, 128, 1)[0]
-    assert not wire.reaches()
+    assert wire.loses()
     assert kernel.read_counters(GRAPH, 128, 1)[0] > before
     assert list(kernel.observe(GRAPH).hooks) == attached
     kernel.detach(GRAPH, "wan")
@@ -98,7 +103,7 @@ def test_tc_hooks_carry_traffic_by_links_and_by_filters(root, kernel, wire, kind
     assert kernel.attach(GRAPH, "wan", hook, 0) == attached
     assert wire.reaches()
     bring_up_tc(kernel, 2, TC_DROP, {"wan": hook})
-    assert not wire.reaches()
+    assert wire.loses()
     assert list(LinuxKernel(root).observe(GRAPH).hooks) == attached
     kernel.detach(GRAPH, "wan")
     assert wire.reaches()
@@ -212,6 +217,43 @@ def test_a_hook_given_another_number_moves_without_a_gap(kernel, wire):
     assert after.link_id == before.link_id
     assert after.program_id != before.program_id
     assert wire.reaches()
+
+
+def test_hooks_in_a_namespace_that_is_gone_are_let_go(root):
+    for clsact in (False, True):
+        kernel = LinuxKernel(root, clsact=clsact)
+        kernel.open_graph(GRAPH)
+        with Lab() as lab:
+            wire = Wire(lab)
+            hook = wire.hook("tc-ingress")
+            bring_up_tc(kernel, 1, TC_OK, {"wan": hook})
+            kernel.attach(GRAPH, "wan", hook, 0)
+        assert [item.alive for item in kernel.observe(GRAPH).hooks] == [False]
+        kernel.detach(GRAPH, "wan")
+        kernel.remove_graph(GRAPH)
+        assert kernel.graphs() == []
+
+
+def test_the_environment_forces_filters(kernel, wire, monkeypatch):
+    monkeypatch.setenv("INKEV_FORCE_CLSACT", "1")
+    [attached] = kernel.attach(GRAPH, "wan", wire.hook("tc-egress"), 0)
+    assert attached.how == "clsact"
+
+
+def test_a_stub_takes_the_cells_bank_and_counts_what_is_missing(kernel, root):
+    with (Map.open(root.bpffs / GRAPH / "cell") as cell, Map.open(root.bpffs / GRAPH / "entries_xdp") as entries,
+          Map.open(root.bpffs / GRAPH / "block") as block,
+          load_stub(GRAPH, 5, "xdp", cell, entries, block) as stub):
+        kernel.stage(GRAPH, 1)
+        for bank, number in ((0, 2), (1, 3)):
+            kernel.load(GRAPH, 1, verdict(f"hook:b{bank}", number))
+            kernel.set_entry(GRAPH, 1, "xdp", 5, bank, f"hook:b{bank}")
+            kernel.flip(GRAPH, 7, bank)
+            assert stub.test_run(PACKET).verdict == number
+        entries.delete((11).to_bytes(4, "little"))
+        assert stub.test_run(PACKET, repeat=3).verdict == 1
+        assert kernel.read_counters(GRAPH, 128, 1) == [3]
+        assert stub_number(stub.info.name) == 5
 
 
 MARKS = """

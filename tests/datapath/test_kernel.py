@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inkev.base.errors import ConflictError, KernelError, UserError
 from inkev.base.paths import Root
+from inkev.bpf.features import has
 from inkev.bpf.maps import Map
 from inkev.datapath.kernel import LinuxKernel
 from inkev.graph.model import Graph, Hook, Instance
@@ -265,3 +268,39 @@ def test_rows_are_added_changed_removed_and_loaded(kernel):
     with pytest.raises(KernelError) as refusal:
         table.load({"address": f"10.{number >> 8}.{number & 255}.1"} for number in range(2000))
     assert refusal.value.code == "table-full"
+
+
+def test_interface_columns_show_names_and_keep_indexes(kernel):
+    bring_up(kernel, 1, segment("hook:wan", COUNT + "return 2;", maps=FLOWS_MAP, layouts=COUNTED))
+    columns = {"from": Column(type="interface", field="key"), "packets": Column(type="u64", field="value", default=0)}
+    table = kernel.table(GRAPH, "fw", Table(map="flows", columns=columns), COUNTED["fw"])
+    table.add({"from": "lo"})
+    assert table.rows() == [{"from": "lo", "packets": 0}]
+    with pytest.raises(UserError) as refusal:
+        table.add({"from": "nowhere0"})
+    assert refusal.value.code == "no-such-interface"
+
+
+def test_without_privileges_every_look_says_so(kernel, root):
+    bring_up(kernel, 1, verdict("hook:wan", XDP_PASS))
+    for look in (kernel.graphs, kernel.preflight, lambda: kernel.observe(GRAPH), lambda: kernel.open_graph("other")):
+        assert code_as_nobody(look) == "no-privileges"
+
+
+def code_as_nobody(look: Callable[[], object]) -> str:
+    """Return the code that a call fails with in a process without privileges."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        has.cache_clear()
+        try:
+            look()
+        except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
+            os.write(writer, getattr(error, "code", repr(error)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        return answer.read().decode()
