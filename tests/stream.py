@@ -98,7 +98,8 @@ def _send(target: str, port: int, rate: int, size: int) -> None:
     padding, number, begin = bytes(size - 8), 1, time.perf_counter()
     channel.send(bytes(size))
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], max(0.0, begin + number / rate - time.perf_counter()))[0]:
+    while not number or not select.select([sys.stdin], [], [],
+                                          max(0.0, begin + number / rate - time.perf_counter()))[0]:
         due = min(int((time.perf_counter() - begin) * rate) + 1, number + 32)
         while number < due:
             channel.send(number.to_bytes(8, "big") + padding)
