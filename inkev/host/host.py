@@ -312,11 +312,11 @@ class Host:
         """Be the one writer of the root, over a kernel that no killed command left half changed."""
         if not self._ready:
             self._kernel.preflight()
-            self._root.folder.mkdir(parents=True, exist_ok=True)
             self._ready = True
         if dry_run:
             yield
             return
+        self._root.folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._lock:
                 recover(self._kernel, self._journal, graph, lambda instance, name: self.table(graph, instance, name))
