@@ -240,7 +240,7 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / "lock")
             lock.acquire()
-        except PermissionError as error:
+        except OSError as error:
             raise UserError(
                 "store-not-writable",
                 f"cannot write to {self._folder}",

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import zstandard
 
 from inkev.base import limits
-from inkev.base.errors import FaultList, TrustError
+from inkev.base.errors import FaultList, TrustError, UserError
 from inkev.base.ids import Digest
 from inkev.package import tar
 from inkev.package.filenames import folded, unsafe_reason
@@ -60,13 +60,13 @@ def write_archive(folder: Path, target: Path) -> Path:
         Faults: the manifest is wrong, or a file may not be in an archive. Nothing is written.
     """
     manifest, folder = read_package(folder)
-    files = package_files(folder, manifest)
+    raw = _pack(folder, package_files(folder, manifest))
     target.mkdir(parents=True, exist_ok=True)
     path = target / archive_name(manifest)
     staged = target / f".{path.name}.{os.getpid()}"
     try:
         with staged.open("wb") as file:
-            _write(folder, files, file)
+            file.write(raw)
             file.flush()
             os.fsync(file.fileno())
         staged.replace(path)
@@ -147,13 +147,18 @@ def _unfit_reason(path: Path) -> str:
     return ""
 
 
-def _write(folder: Path, names: list[str], file: BinaryIO) -> None:
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=False)
-    with compressor.stream_writer(file, closefd=False) as stream:
-        for name in names:
-            raw = (folder / name).read_bytes()
-            stream.write(tar.header(name, len(raw)) + raw + tar.padding(len(raw)))
-        stream.write(tar.trailer())
+def _pack(folder: Path, names: list[str]) -> bytes:
+    packed = bytearray()
+    for name in names:
+        raw = (folder / name).read_bytes()
+        packed += tar.header(name, len(raw)) + raw + tar.padding(len(raw))
+        if len(packed) > limits.ARCHIVE_BYTES:
+            raise UserError(
+                "package-too-big", f"the files take more than {limits.ARCHIVE_BYTES} bytes", where=str(folder)
+            )
+    packed += tar.trailer()
+    # The size is known to the compressor, which then sets up no more than it needs, and is not written.
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=False).compress(packed)
 
 
 def _extract(stream: _Bounded, into: Path) -> None:

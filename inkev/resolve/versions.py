@@ -1,8 +1,8 @@
 """The known versions of one package as bits, so that sets of versions are integers.
 
 Bit 0 means that the package is absent, bit n that the n-th oldest version is chosen. A statement about the package is
-a set of bits, so "version 2 or newer" and "not version 1" are masks, and logic on statements is `&`, `|` and `~`. What a
-specifier admits is PEP 440's to say, asked of `packaging` once a version.
+a set of bits, so "version 2 or newer" and "not version 1" are masks, and logic on statements is `&`, `|` and `~`. What
+a specifier admits is PEP 440's to say, asked of `packaging` once a version.
 """
 
 from __future__ import annotations

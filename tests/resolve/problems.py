@@ -10,7 +10,7 @@ def release(text, requires=(), **more):
     """Return a release of `name version` with its requirements."""
     name, version = text.split()
     wanted = {each.name: str(each.specifier) for each in map(parse_requirement, requires)}
-    return Release(name=PackageName(name), version=version, digest=Digest(f"{hash(text) & 0xFF:064x}"), requires=wanted, **more)
+    return Release(name=PackageName(name), version=version, digest=Digest("0" * 64), requires=wanted, **more)
 
 
 def world(*releases):

@@ -128,8 +128,8 @@ class Oracle(resolvelib.AbstractProvider):
     def find_matches(self, identifier, requirements, incompatibilities):
         bad = {each.version for each in incompatibilities[identifier]}
         wanted = list(requirements[identifier])
-        fits = [each for each in self.lister(identifier)
-                if each.version not in bad and all(want.specifier.contains(each.version) for want in wanted)]  # fmt: skip
+        offered = [each for each in self.lister(identifier) if each.version not in bad]
+        fits = [each for each in offered if all(want.specifier.contains(each.version) for want in wanted)]
         return sorted(fits, key=lambda each: int(each.version), reverse=True)
 
     def is_satisfied_by(self, requirement, candidate):
@@ -151,7 +151,8 @@ def worlds(draw):
     releases = []
     for name in NAMES:
         for version in range(1, draw(st.integers(0, 4)) + 1):
-            wanted = draw(st.lists(requirement.filter(lambda text, own=name: text[0] != own), max_size=3, unique_by=lambda text: text[0]))
+            others = requirement.filter(lambda text, own=name: text[0] != own)
+            wanted = draw(st.lists(others, max_size=3, unique_by=lambda text: text[0]))
             releases.append(release(f"{name} {version}", wanted))
     return releases
 
@@ -165,14 +166,14 @@ def test_it_finds_a_solution_exactly_where_resolvelib_does(releases, asked):
         solvable = True
     except resolvelib.ResolutionImpossible:
         solvable = False
-    try:
-        found = resolve(wanted, world(*releases))
-    except UserError as error:
-        assert not solvable, error
-        assert error.faults[0].why
+    if not solvable:
+        with pytest.raises(UserError) as caught:
+            resolve(wanted, world(*releases))
+        assert caught.value.faults[0].why
         return
-    assert solvable
-    needed = wanted + [parse_requirement(name + versions) for each in found.values() for name, versions in each.requires.items()]
+    found = resolve(wanted, world(*releases))
+    requires = [pair for each in found.values() for pair in each.requires.items()]
+    needed = wanted + [parse_requirement(name + versions) for name, versions in requires]
     assert all(each.specifier.contains(found[each.name].version) for each in needed)
     assert set(found) == {each.name for each in needed}
 
