@@ -104,9 +104,10 @@ class Packages:
         running = self._running()
         removed = []
         for requirement in requirements:
-            package = installing.uninstall(requirement, self._store, lambda digest: digest in running, dry_run=dry_run)
-            removed.append(_listed(package, ()))
+            package = installing.uninstall(requirement, self._store, running.__contains__, dry_run=True)
+            removed.append(_listed(package, ()))  # its manifest is gone afterwards
             if not dry_run:
+                installing.uninstall(requirement, self._store, running.__contains__)
                 self._notify("inkev_uninstalled", package=package.name, version=package.version, digest=package.digest)
         return removed
 

@@ -45,6 +45,10 @@ def test_without_privileges_a_change_is_refused_with_a_hint(folder, words):
     assert "root" in document["errors"][0]["hint"]
 
 
+def test_without_privileges_packages_can_still_be_listed(folder):
+    assert run(folder, "list", user=NOBODY, group=NOBODY, extra_groups=[]) == (0, [])
+
+
 def test_without_bpffs_a_change_is_refused_with_the_command_that_mounts_it(folder):
     wrapper = ("unshare", "--mount", "sh", "-c", 'umount /sys/fs/bpf && exec "$@"', "sh")
     status, document = run(folder, "stitch", wrapper=wrapper)
