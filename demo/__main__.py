@@ -19,38 +19,43 @@ from inkev.base.paths import find_root
 from tests.stream import Stream
 
 HERE = Path(__file__).resolve().parent.parent
-PACKAGES = HERE / "nfpkgs"
-GRAPH = HERE / "examples" / "edge.toml"
+GRAPH = "edge.toml"
+SOURCE = "packages"
 RATE = 20_000
 HTTP, SSH, DNS = 80, 22, 53
 
 
-def new_version(package: str, version: str, folder: Path) -> Path:
-    """Return a copy of a first-party package under another version: what an author's next release is."""
-    copy = folder / f"{package}-{version}"
-    shutil.copytree(PACKAGES / package, copy)
-    manifest = copy / "nf.toml"
-    text = re.sub(r'(?m)^version = ".*"$', f'version = "{version}"', manifest.read_text(), count=1)
-    manifest.write_text(text)
-    return copy
+def lay_out(folder: Path) -> None:
+    """Let the demo's folder show what a user's would: packages' sources, a graph file, a package source."""
+    (folder / "nfpkgs").symlink_to(HERE / "nfpkgs")
+    shutil.copy(HERE / "examples" / GRAPH, folder)
 
 
-def publish_and_install(stage: Stage, work: Path) -> None:
+def release(package: str, version: str, folder: Path) -> str:
+    """Make an author's next release of a first-party package, the same under another version; return its folder."""
+    name = f"{package}-{version}"
+    shutil.copytree(HERE / "nfpkgs" / package, folder / name)
+    manifest = folder / name / "nf.toml"
+    manifest.write_text(re.sub(r'(?m)^version = ".*"$', f'version = "{version}"', manifest.read_text(), count=1))
+    return name
+
+
+def publish_and_install(stage: Stage) -> None:
     """Fill a package source from the first-party packages, and install from it."""
     stage.heading("A package source, and a firewall out of it")
-    stage.say("Authors publish packages: C and a manifest. Here into a folder; a registry takes the same.")
+    stage.say("Authors publish packages: C and a manifest, checked on the kernel. Here into a folder.")
     for name in ("firewall", "router", "ratelimit"):
-        stage.inkev("publish", str((PACKAGES / name).relative_to(HERE)), "--source", str(work / "source"))
+        stage.inkev("publish", f"nfpkgs/{name}", "--source", SOURCE)
     stage.say("An operator installs by name and version. Compilers stay with the author: what comes is bitcode.")
-    stage.inkev("install", "firewall==1.2", "router", "ratelimit", "--source", str(work / "source"))
+    stage.inkev("install", "firewall==1.2", "router", "ratelimit", "--source", SOURCE)
 
 
-def stitch(stage: Stage) -> None:
+def stitch(stage: Stage, work: Path) -> None:
     """Put firewall and router between client and server."""
     stage.heading("One file says what the kernel carries")
-    stage.show(GRAPH.read_text(), style="yellow")
-    stage.inkev("plan", str(GRAPH.relative_to(HERE)))
-    stage.inkev("stitch", str(GRAPH.relative_to(HERE)))
+    stage.show((work / GRAPH).read_text(), style="yellow")
+    stage.inkev("plan", GRAPH)
+    stage.inkev("stitch", GRAPH)
 
 
 def reaches(net: Network, port: int, target: str = SERVER, *, backwards: bool = False) -> bool:
@@ -85,25 +90,17 @@ def show_policy(stage: Stage, net: Network) -> None:
             ("server -> client  http (tcp 80)", reaches(net, HTTP, CLIENT, backwards=True), False),
         ])
     stage.say("Answers pass because the firewall tracks connections; what the server begins does not.")
-    stage.say("A rule is a row: let ssh in, while traffic flows.")
-
-
-def allow_ssh(stage: Stage, net: Network) -> None:
-    """Change one rule of the running firewall."""
-    stage.inkev("table", "fw.rules", "list")
 
 
 def change_under_load(stage: Stage, net: Network, work: Path) -> int:
     """Insert, replace and remove a function while datagrams stream through; return how many were lost."""
     stage.heading(f"Functions inserted, upgraded and removed under {RATE:,} packets a second")
-    source = str(work / "source")
     stream = Stream(net.client, net.server, SERVER, rate=RATE, port=9000)
     with stream:
         stage.inkev("insert", "ratelimit", "--at", "screening")
         stage.inkev("status")
-        upgrade = new_version("ratelimit", "1.0.1", work)
-        stage.inkev("publish", str(upgrade), "--source", source, quiet=True)
-        stage.inkev("install", "ratelimit==1.0.1", "--source", source)
+        stage.inkev("publish", release("ratelimit", "1.0.1", work), "--source", SOURCE)
+        stage.inkev("install", "ratelimit==1.0.1", "--source", SOURCE)
         stage.inkev("replace", "ratelimit", "ratelimit==1.0.1")
         stage.inkev("remove", "ratelimit")
     report = stream.report
@@ -114,8 +111,8 @@ def change_under_load(stage: Stage, net: Network, work: Path) -> int:
 
 def tell(stage: Stage, net: Network, work: Path) -> int:
     """Tell the whole story; return the packets lost."""
-    publish_and_install(stage, work)
-    stitch(stage)
+    publish_and_install(stage)
+    stitch(stage, work)
     show_policy(stage, net)
     lost = change_under_load(stage, net, work)
     stage.heading("What runs, and what it counted")
@@ -133,12 +130,13 @@ def sweep(root: Path) -> None:
 def main() -> int:
     """Run the demo; 0 where nothing was lost."""
     if os.geteuid() != 0:
-        print("the demo makes network namespaces and loads programs: run it as root, or by `make demo`", file=sys.stderr)
+        print("the demo makes network namespaces and loads programs: run it as root (make demo)", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="ikvd-") as folder, network() as net:
         work = Path(folder)
-        stage = Stage(net.edge, work / "root", HERE)
+        lay_out(work)
+        stage = Stage(net.edge, work / "root", work)
         try:
             lost = tell(stage, net, work)
         except KeyboardInterrupt:
