@@ -13,8 +13,14 @@ _LINE = re.compile(r"^;\s?(?P<source>.*?)(?:\s+@\s+(?P<file>[^@]+):(?P<line>\d+)
 _INSTRUCTION = re.compile(r"^(?P<place>\d+): \([0-9a-f]{2}\) ")
 _STATISTICS = ("processed ", "verification time", "stack depth", "insns (limit", "max_states", "mark_precise:", "-- ")
 _STATE = re.compile(r"^(?:from \d+ to \d+|(?:\d+: )?R\d+(?:_\w+)?=|func#|caller|callee|frame ?\d|Func#|Validating )")
-_LIBRARY = ("inkev-include/", "segment")
-"""Lines of the C library and of the walk: the author's line is the last one before them."""
+LIBRARY = frozenset({
+    "abi.h", "checksum.h", "classify.h", "context.h", "count.h", "flow.h", "hash.h", "headers.h", "inline.h", "nf.h",
+    "parse.h", "rewrite.h", "time.h", "verdict.h",
+})  # fmt: skip
+"""Files of bpf_common/include/inkev: the kernel prints no more than a file's last name."""
+
+WALK = "segment"
+"""What the generated walk calls its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,10 @@ def explain_verifier_log(log: str) -> VerifierComplaint:
         if not (match := _LINE.match(line)):
             continue
         place = f"{match['file']}:{match['line']}" if match["file"] else ""
-        if place.startswith(_LIBRARY) or "/include/inkev/" in place:
+        file = (match["file"] or "").rpartition("/")[2]
+        if file in LIBRARY:
             library = library or place
+        if file in LIBRARY or file == WALK:
             continue
         where, source = place, match["source"].strip()
         break

@@ -33,6 +33,8 @@ class Context:
     def read_bounds(self) -> str:
         """Read the frame's bounds from the hook's context; return its start."""
         data = self._pointer(self.side.data)
+        # The kernel makes a whole pointer of what C reads as 32 bits; without this LLVM asks whether these are 0.
+        self.text.do(f"call void @llvm.assume(i1 {self.text.let(f'icmp ne ptr {data}, null')})")
         self.set("data", data)
         self.set("end", self._pointer(self.side.end))
         return data

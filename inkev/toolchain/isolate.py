@@ -209,9 +209,10 @@ class Isolation:
         value.name = self.result.entry
         value.linkage = llvm.Linkage.external
         forbidden = _is_kept_apart(value)
-        if forbidden and self.member.dialect == "inkev":
-            raise self._refuse("entry-not-inlined", f"{self.member.entry} is marked noinline", "take the mark away")
         self.result.is_subprogram = self.result.tail_calls or forbidden
+        if self.result.is_subprogram and self.member.dialect == "inkev":
+            why = f"{self.member.entry} is marked noinline" if forbidden else f"{self.member.program} makes tail calls"
+            raise self._refuse("entry-not-inlined", why, "leave by a port, and let the graph decide what follows")
         if not forbidden:
             value.add_function_attribute("noinline" if self.result.is_subprogram else "alwaysinline")
 

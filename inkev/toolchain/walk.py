@@ -285,6 +285,7 @@ def write_walk(
         *definitions,
         *(line for line, _ in declared),
         *(f"declare i32 @{callee.symbol}(ptr)" for callee in callees),
+        "declare void @llvm.assume(i1)",
         f'define dso_local i32 @{NAME}(ptr {CTX}) #0 section "{walk.side.name}" !dbg !4 {{',
         *walk.text.lines,
         "}",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from inkev.package.verifier_log import explain_verifier_log
+from pathlib import Path
+
+from inkev.package.verifier_log import LIBRARY, explain_verifier_log
 
 LOG = """\
 0: R1=ctx() R10=fp0
@@ -23,10 +25,15 @@ def test_a_log_becomes_the_authors_line() -> None:
 
 
 def test_a_fault_within_the_library_points_at_the_call() -> None:
-    log = LOG.replace("src/nf.bpf.c:9", "inkev-include/inkev/parse.h:80")
+    log = LOG.replace("src/nf.bpf.c:9", "parse.h:80")
     complaint = explain_verifier_log(log)
     assert complaint.where == "src/nf.bpf.c:7"
-    assert complaint.library == "inkev-include/inkev/parse.h:80"
+    assert complaint.library == "parse.h:80"
+
+
+def test_the_list_of_library_files_is_whole() -> None:
+    folder = Path(__file__).parents[2] / "bpf_common/include/inkev"
+    assert {path.name for path in folder.glob("*.h")} <= LIBRARY
 
 
 def test_a_kernel_before_6_9_gives_the_text_alone() -> None:
