@@ -45,8 +45,19 @@ class Share(Action, frozen=True, kw_only=True, tag="share"):
         return f"stage generation {self.generation} on the arrays of {self.source}"
 
 
+class Claim(Action, frozen=True, kw_only=True, tag="claim"):
+    """Count an instance that is new in room that is known to be zero; undo leaves it so."""
+
+    instance: str
+    offset: int
+    length_bytes: int
+
+    def __str__(self) -> str:
+        return f"count {self.instance} at {self.offset}"
+
+
 class ClearCounters(Action, frozen=True, kw_only=True, tag="clear-counters"):
-    """Zero the region of an instance that is new."""
+    """Zero the region of an instance: one that went, so that its room is clean, or one that takes unclean room."""
 
     instance: str
     offset: int
@@ -230,6 +241,7 @@ AnyAction = (
     OpenGraph
     | Stage
     | Share
+    | Claim
     | ClearCounters
     | Load
     | Keep

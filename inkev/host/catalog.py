@@ -19,7 +19,7 @@ from inkev.graph.spec import Locked
 from inkev.graph.validate import function_of
 from inkev.package.layout import Layout, MapLayout
 from inkev.package.manifest import Manifest
-from inkev.package.requirement import parse_requirement, parse_version
+from inkev.package.requirement import Requirement, parse_requirement, parse_version
 from inkev.package.suggest import did_you_mean
 
 
@@ -90,6 +90,8 @@ class Catalog:
         self._shelf = shelf
         self._parts: dict[str, Part] = {}
         self._satisfied: set[tuple[str, Locked]] = set()
+        self._chosen: dict[tuple[str, ...], Locked] = {}
+        """The last choice, by requirement and everything that was installed."""
 
     def choose(self, requirement: str, locked: Locked | None = None) -> Locked:
         """Return the package that a requirement names: the locked one while it still satisfies it, else the newest.
@@ -105,11 +107,18 @@ class Catalog:
             if kept and wanted.specifier.contains(parse_version(locked.version), prereleases=True):
                 self._satisfied.add((requirement, locked))
                 return locked
-        found = [package for package in self._shelf.installed() if package.manifest.package.name == wanted.name]
+        installed = list(self._shelf.installed())
+        known = (requirement, *(package.digest for package in installed))
+        if known not in self._chosen:
+            self._chosen = {known: self._newest(wanted, installed)}
+        return self._chosen[known]
+
+    def _newest(self, wanted: Requirement, installed: Iterable[InstalledPackage]) -> Locked:
+        found = [package for package in installed if package.manifest.package.name == wanted.name]
         versions = {parse_version(package.manifest.package.version): package for package in found}
         fitting = list(wanted.specifier.filter(versions)) or list(wanted.specifier.filter(versions, prereleases=True))
         if not fitting:
-            raise self._missing(requirement, [str(version) for version in sorted(versions)])
+            raise self._missing(str(wanted), [str(version) for version in sorted(versions)])
         return self._lock(versions[max(fitting)])
 
     def part(self, locked: Locked) -> Part:

@@ -36,6 +36,11 @@ def place_counters(sizes: Mapping[str, int], before: Mapping[str, Region]) -> di
     )
 
 
+def overlap(one: Region, other: Region) -> bool:
+    """Return whether two regions share a byte."""
+    return one[0] < other[0] + other[1] and other[0] < one[0] + one[1]
+
+
 def _place(sizes: Mapping[str, int], kept: Mapping[str, int], avoided: Iterable[Region]) -> dict[str, int] | None:
     """Put what is not kept into the first gap it fits; None where something fits nowhere."""
     taken = sorted(avoided)

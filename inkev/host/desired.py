@@ -33,6 +33,8 @@ class Desired:
     """Segment key to the digest of its first pipeline, by which refusals are remembered."""
     parts: dict[str, Part]
     """By instance."""
+    regions: dict[str, Region]
+    """Instance to its counters' place in the running generation."""
     warnings: tuple[str, ...] = ()
 
 
@@ -71,9 +73,8 @@ class Designer:
         lock = self._lock(graph, (running.lock if running else {}) | dict(chosen or {}))
         parts = {name: self._catalog.part(locked) for name, locked in lock.items()}
         wired = _checked(graph, parts)
-        counters = place_counters(
-            {name: region_bytes(part.manifest) for name, part in parts.items()}, self._regions(running)
-        )
+        regions = self._regions(running)
+        counters = place_counters({name: region_bytes(part.manifest) for name, part in parts.items()}, regions)
         drawn = self._draw(wired, parts, counters, refusals, tuple(cuts), running)
         declared = {str(source) for source in wired.points.values()}
         standing = tuple(sorted(cut for cut in set(cuts) - declared if _is_slot(drawn.whole, cut)))
@@ -90,7 +91,7 @@ class Designer:
             owned_tables=_owned(wired),
             file=file,
         )
-        return Desired(spec, drawn.requests, drawn.firsts, parts, tuple(drawn.warnings))
+        return Desired(spec, drawn.requests, drawn.firsts, parts, regions, tuple(drawn.warnings))
 
     def _draw(
         self,

@@ -42,6 +42,7 @@ class Executor:
         """The spec as it was pinned, with the digests of what was really loaded."""
         self._doing: dict[type, Callable[[Any], None]] = {
             do.OpenGraph: self._open, do.Stage: self._stage, do.Share: self._share, do.ClearCounters: self._clear,
+            do.Claim: lambda _: None,
             do.Load: self._load_segment, do.Keep: self._keep, do.SetSlot: self._set_slot, do.SetEntry: self._set_entry,
             do.SetDevices: self._set_devices, do.SetMembers: self._set_members, do.LoadTable: self._load_table,
             do.WriteSpec: self._write_spec, do.Detach: self._detach, do.Flip: self._flip, do.Attach: self._attach,
@@ -49,7 +50,7 @@ class Executor:
             do.RemoveGraph: self._remove_graph,
         }  # fmt: skip
         self._undoing: dict[type, Callable[[Any], None]] = {
-            do.OpenGraph: self._close, do.Stage: self._unstage, do.Share: self._unstage,
+            do.OpenGraph: self._close, do.Claim: self._clear, do.Stage: self._unstage, do.Share: self._unstage,
             do.SetSlot: self._restore_slot, do.SetEntry: self._restore_entry, do.SetDevices: self._restore_devices,
             do.SetMembers: self._restore_members, do.LoadTable: self._restore_table, do.Detach: self._attach,
             do.Flip: self._flip_back, do.Attach: self._unattach,
@@ -119,7 +120,7 @@ class Executor:
     def _unstage(self, action: do.Stage | do.Share | do.Retire) -> None:
         self._kernel.retire(self._graph, action.generation)
 
-    def _clear(self, action: do.ClearCounters) -> None:
+    def _clear(self, action: do.ClearCounters | do.Claim) -> None:
         self._kernel.clear_counters(self._graph, action.offset, action.length_bytes)
 
     def _load_segment(self, action: do.Load) -> None:

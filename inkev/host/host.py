@@ -162,10 +162,12 @@ class Host:
     ) -> Change:
         """Put another package, version or configuration behind a running instance's name; its state stays."""
         with self._writing(graph, dry_run=dry_run):
+            get_instance(self._current(graph).spec.graph, instance)
             return self._change(
                 graph,
                 lambda before: replace_instance(before, instance, package, config),
                 instance,
+                locked={instance: self._catalog.choose(package)},
                 write=write,
                 dry_run=dry_run,
                 discard_state=discard_state,

@@ -19,6 +19,7 @@ from inkev.graph.validate import region_bytes
 from inkev.host.actions import (
     AnyAction,
     Attach,
+    Claim,
     ClearCounters,
     Detach,
     DropInstance,
@@ -39,6 +40,7 @@ from inkev.host.actions import (
     Stage,
     WriteSpec,
 )
+from inkev.host.counting import overlap
 from inkev.host.desired import Desired
 from inkev.host.kernel import Running
 from inkev.host.surroundings import Surroundings
@@ -148,7 +150,7 @@ class _Planner:
         yield (
             Share(source=old.generation, generation=generation) if self.hot and old else Stage(generation=generation)
         )
-        yield from self._clear()
+        yield from self._claim()
 
     def _carry(self) -> Iterator[AnyAction]:
         """Keep or load every segment and lead every place to its own; what stays comes after what moves traffic."""
@@ -166,13 +168,23 @@ class _Planner:
         yield from standing
         yield WriteSpec(spec=self._spec)
 
-    def _clear(self) -> Iterator[AnyAction]:
-        old = self._old
+    def _claim(self) -> Iterator[AnyAction]:
+        """Give counters to what is new. Room that nothing running uses is zero already: who leaves clears up."""
         for name, offset in self._spec.counters.items():
-            if old is None or old.counters.get(name) != offset:
-                yield ClearCounters(
-                    instance=name, offset=offset, length_bytes=region_bytes(self._desired.parts[name].manifest)
-                )
+            length = region_bytes(self._desired.parts[name].manifest)
+            if self._old is not None and self._old.counters.get(name) == offset:
+                continue
+            taken = any(overlap((offset, length), region) for region in self._desired.regions.values())
+            yield (ClearCounters if taken else Claim)(instance=name, offset=offset, length_bytes=length)
+
+    def _vacate(self) -> Iterator[AnyAction]:
+        """Clear the counters of what went, unless somebody has their room already."""
+        new = [
+            (offset, region_bytes(self._desired.parts[name].manifest)) for name, offset in self._spec.counters.items()
+        ]
+        for name, region in self._desired.regions.items():
+            if not any(overlap(region, other) for other in new):
+                yield ClearCounters(instance=name, offset=region[0], length_bytes=region[1])
 
     def _kept(self) -> dict[tuple[str, ProgramType], str]:
         """Return the running programs that may stay; one that leaves by a slot is bound to its prog array."""
@@ -286,6 +298,7 @@ class _Planner:
                 yield Attach(hook_name=name, hook=hook, number=self._spec.partition.hooks[name], new=new)
         if old is not None:
             yield Grace()
+            yield from self._vacate()
             yield Retire(generation=old.generation)
             for name in sorted(set(old.graph.instances) - set(self._spec.graph.instances)):
                 yield DropInstance(instance=name)
