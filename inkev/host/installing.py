@@ -12,7 +12,7 @@ import msgspec
 from inkev import __version__
 from inkev.base.errors import ConflictError, TrustError, UserError
 from inkev.base.ids import PackageName
-from inkev.host.store import Installed, InUse, Store
+from inkev.host.store import Installed, InUse, Store, refuse_running
 from inkev.package.manifest import Permissions
 from inkev.package.release import Release, describe
 from inkev.package.requirement import Requirement, parse_requirement, parse_specifier, parse_version
@@ -97,6 +97,7 @@ def install(
     """
     asked = [parse_requirement(spec) for spec in specs]
     market = _Market(sources, store, list(locked))
+    market.check_names(asked)
     chosen = resolve(
         asked, market.releases, inkev_version=__version__, preferred=market.preferred(asked), pre_releases=pre_releases
     )
@@ -125,13 +126,7 @@ def uninstall(spec: str, store: Store, in_use: InUse, *, dry_run: bool = False) 
         raise ConflictError(
             "package-required", f"{dependant} requires {package}", hint=f"uninstall {dependant.name} first"
         )
-    if in_use(package.digest):
-        raise ConflictError(
-            "package-in-use",
-            f"{package} is running",
-            why="a graph has an instance of it",
-            hint="remove or replace the instance, or unstitch the graph, first",
-        )
+    refuse_running(package, in_use)
     if not dry_run:
         store.remove(package, in_use)
     return package
@@ -166,6 +161,23 @@ class _Market:
                     self.origins[release.name, release.version] = source
                     found.append(release)
         return found
+
+    def check_names(self, asked: Sequence[Requirement]) -> None:
+        """Raise for a package that nobody has, and offer the nearest that somebody has."""
+        for requirement in asked:
+            if self.releases(requirement.name):
+                continue
+            known = {each.name for each in self.store.installed()}
+            known.update(release.name for source in self.sources for release in source.search(""))
+            raise UserError(
+                "no-such-package",
+                f"there is no package {requirement.name}",
+                why=f"not in {', '.join(source.location for source in self.sources)}"
+                if self.sources
+                else "no source is known",
+                hint=did_you_mean(requirement.name, known)
+                or "inkev search finds packages; --source names another source",
+            )
 
     def preferred(self, asked: Sequence[Requirement]) -> dict[PackageName, str]:
         """Return the versions to choose where they will do: installed ones of what nobody asked for, and the lock's."""

@@ -30,6 +30,9 @@ from inkev.package.reading import read_package
 from inkev.package.release import Release
 from inkev.package.requirement import parse_version
 
+_PATIENCE_SECONDS = 60
+"""How long a change waits for others; each takes milliseconds once its archive is there."""
+
 InUse = Callable[[Digest], bool]
 """Whether some graph runs the package of a digest."""
 
@@ -70,8 +73,22 @@ class Installed:
 
     @cached_property
     def record(self) -> _Record:
-        """What was noted when it was added."""
-        return msgspec.json.decode((self.path / "record.json").read_bytes(), type=_Record)
+        """What was noted when it was added.
+
+        Raises:
+            TrustError: `bad-store`: it is gone or damaged.
+        """
+        path = self.path / "record.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=_Record)
+        except (OSError, msgspec.DecodeError) as error:
+            raise TrustError(
+                "bad-store",
+                f"the store's record of {self} cannot be read",
+                where=str(path),
+                why=str(error),
+                hint=f"uninstall {self.name}=={self.version} and install it again",
+            ) from None
 
     @property
     def manifest(self) -> Manifest:
@@ -138,13 +155,7 @@ class Store:
             ConflictError: `package-in-use`: a graph runs it; it stays.
         """
         with self._locked():
-            if in_use(package.digest):
-                raise ConflictError(
-                    "package-in-use",
-                    f"{package} is running",
-                    why="a graph has an instance of it",
-                    hint="remove or replace the instance, or unstitch the graph, first",
-                )
+            refuse_running(package, in_use)
             self._write_index([entry for entry in self._entries() if entry.digest != package.digest])
             self._sweep()
 
@@ -233,13 +244,20 @@ class Store:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         try:
             for folder in (self._packages, self._staging):
                 folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / "lock")
-            lock.acquire()
+            lock.acquire(timeout=_PATIENCE_SECONDS)
+        except Timeout:
+            raise ConflictError(
+                "store-busy",
+                "another inkev is changing the store",
+                where=str(self._folder),
+                hint="try again when it is done",
+            ) from None
         except OSError as error:
             raise UserError(
                 "store-not-writable",
@@ -252,6 +270,21 @@ class Store:
             yield
         finally:
             lock.release()
+
+
+def refuse_running(package: Installed, in_use: InUse) -> None:
+    """Raise where a graph runs the package.
+
+    Raises:
+        ConflictError: `package-in-use`.
+    """
+    if in_use(package.digest):
+        raise ConflictError(
+            "package-in-use",
+            f"{package} is running",
+            why="a graph has an instance of it",
+            hint="remove or replace the instance, or unstitch the graph, first",
+        )
 
 
 def _refuse_other_bytes(entry: _Entry, entries: list[_Entry]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inkev.base.errors import UserError
 from inkev.base.ids import PackageName
 from inkev.package.requirement import Requirement
-from inkev.resolve.incompatibility import ROOT, Dependency, Derived, Incompatibility
+from inkev.resolve.incompatibility import INKEV, ROOT, Dependency, Derived, Incompatibility
 from inkev.resolve.versions import ABSENT, Universe
 
 Universes = Callable[[PackageName], Universe]
@@ -31,28 +31,43 @@ def unresolvable(fact: Incompatibility, universes: Universes) -> UserError:
 
 def _missing(requirement: Requirement, known: Universe) -> UserError:
     if not known.releases:
-        return UserError("no-such-package", f"there is no package {requirement.name}", why="no source has it",
-                         hint="inkev search finds packages; --source names another source")  # fmt: skip
-    return UserError("no-such-version", f"there is no {requirement}", why=f"there are {_list(known)}",
-                     hint=f"ask for {requirement.name}=={known.releases[-1].version}")  # fmt: skip
+        return UserError(
+            "no-such-package",
+            f"there is no package {requirement.name}",
+            why="no source has it",
+            hint="inkev search finds packages; --source names another source",
+        )
+    return UserError(
+        "no-such-version",
+        f"there is no {requirement}",
+        why=f"there {'is only' if len(known.releases) == 1 else 'are'} {_list(known)}",
+        hint=_nearest(requirement, known),
+    )
+
+
+def _nearest(requirement: Requirement, known: Universe) -> str:
+    fitting = [
+        place
+        for place, version in enumerate(known.versions)
+        if requirement.specifier.contains(version, prereleases=True)
+    ]
+    if not fitting:
+        return f"ask for {requirement.name}=={known.releases[-1].version}"
+    release = known.releases[fitting[-1]]
+    kind = "a yanked version" if release.yanked else "a pre-release"
+    return f"{kind} is chosen where it is named: {requirement.name}=={release.version}"
 
 
 def _hint(fact: Incompatibility, asked: list[str], universes: Universes) -> str:
     for cause in _outside(fact):
-        known = universes(cause.requirement.name)
-        if not known.releases:
-            return f"find a source that has {cause.requirement.name}, and name it by --source"
-        if (
-            not known.admitted(cause.requirement.specifier)
-            and cause.dependant != ROOT
-            and cause.requirement.name == "inkev"
-        ):
+        needed = universes(cause.requirement.name)
+        if not needed.releases:
+            return f"find a source that has {needed.name}, and name it by --source"
+        if needed.name == INKEV and not needed.admitted(cause.requirement.specifier):
             return "update inkev, or ask for an older version"
-    return (
-        f"ask for other versions of {' or '.join(asked)}"
-        if len(asked) > 1
-        else f"ask for another version than {asked[0]}"
-    )
+    if len(asked) == 1:
+        return f"ask for another version than {asked[0]}"
+    return f"ask for other versions of {' or '.join(asked)}"
 
 
 def _list(known: Universe) -> str:

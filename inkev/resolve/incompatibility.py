@@ -11,6 +11,9 @@ from inkev.package.requirement import Requirement
 ROOT = PackageName("")
 """Stands for whoever asked: always chosen, so no statement of a fact speaks of it."""
 
+INKEV = PackageName("inkev")
+"""inkev itself, as packages may require it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependency:

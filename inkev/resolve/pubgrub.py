@@ -13,11 +13,8 @@ from inkev.base.ids import Digest, PackageName
 from inkev.package.release import Release
 from inkev.package.requirement import Requirement, parse_specifier
 from inkev.resolve.explanation import unresolvable
-from inkev.resolve.incompatibility import ROOT, Dependency, Incompatibility, resolve_on
+from inkev.resolve.incompatibility import INKEV, ROOT, Dependency, Incompatibility, resolve_on
 from inkev.resolve.versions import ABSENT, Universe, universe
-
-INKEV = PackageName("inkev")
-"""inkev itself, as packages may require it."""
 
 Lister = Callable[[PackageName], Iterable[Release]]
 

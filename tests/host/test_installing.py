@@ -83,6 +83,12 @@ def test_an_unknown_version_lists_the_known_ones(store, source):
     assert (caught.value.code, caught.value.faults[0].why) == ("no-such-version", "there are 1.1, 1.2.0")
 
 
+def test_an_unknown_name_offers_the_nearest(store, source):
+    with pytest.raises(UserError) as caught:
+        install(["firewal"], [source], store)
+    assert (caught.value.code, caught.value.hint) == ("no-such-package", "did you mean firewall?")
+
+
 def test_a_spoiled_archive_is_not_installed(store, source, tmp_path):
     path = tmp_path / "source/packages/firewall-1.1.nfp"
     path.write_bytes(path.read_bytes()[:-1])

@@ -38,7 +38,8 @@ def test_a_pre_release_is_chosen_only_where_it_was_asked_for():
     assert solve(["a>=1"], *both) == {"a": "1.0"}
     assert solve(["a>=2.0a1"], *both) == {"a": "2.0b1"}
     assert solve(["a>=2"], release("a 1.0"), release("a 2.1b1"), pre_releases=True) == {"a": "2.1b1"}
-    assert reason(["a>=2"], release("a 1.0"), release("a 2.1b1")).code == "no-such-version"
+    fault = reason(["a>=2"], release("a 1.0"), release("a 2.1b1"))
+    assert (fault.code, fault.hint) == ("no-such-version", "a pre-release is chosen where it is named: a==2.1b1")
 
 
 def test_a_pre_release_asked_for_serves_those_who_did_not_ask():
