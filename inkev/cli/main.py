@@ -50,6 +50,8 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit:
+        return BROKEN_PIPE  # click ends the process in this case only
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report

@@ -48,6 +48,7 @@ Codes are stable; texts are not.
 | 5 | somebody else holds or changed it |
 | 130 | interrupted |
 """
+WIDTH = 120
 BASIC = {
     msgspec.inspect.StrType: "text",
     msgspec.inspect.IntType: "number",
@@ -62,28 +63,30 @@ def reference() -> str:
     """Return the whole text."""
     parts = [HEAD.format(common="\n".join(_options(common_options())))]
     context = click.Context(inkev, info_name="inkev")
+    shapes = Shapes()
     for name in COMMANDS:
         command = inkev.get_command(context, name)
         if isinstance(command, Command):
-            parts.append("\n".join(_section(name, command, context)))
+            parts.append("\n".join(_section(name, command, context, shapes)))
+    parts.append("## Shapes\n\nWhat the documents above are made of.\n")
+    parts += [f"### {name}\n\n{textwrap.indent(text, '    ')}\n" for name, text in sorted(shapes.named.items())]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _section(name: str, command: Command, parent: click.Context) -> Iterator[str]:
-    context = click.Context(command, info_name=name, parent=parent)
+def _section(name: str, command: Command, parent: click.Context, shapes: Shapes) -> Iterator[str]:
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH)
     yield f"## inkev {name}\n"
     yield f"    {command.get_usage(context).removeprefix('Usage: ')}\n"
     yield inspect.cleandoc(command.help or "").replace("\b\n", "") + "\n"
     if command.epilog:
-        yield textwrap.indent(command.epilog.replace("\b\n", ""), "    ")
+        yield textwrap.indent(command.epilog.replace("\b\n", "").rstrip(), "    ") + "\n"
     common = {parameter.name for parameter in common_options()}
     own = [parameter for parameter in command.params if parameter.name not in common]
     rows = list(_options(own))
     if rows:
         yield "\n".join(rows) + "\n"
     if command.document is not None:
-        yield "`--json`:\n"
-        yield "\n".join(f"    {line}" for line in shape(command.document).splitlines()) + "\n"
+        yield f"`--json` prints `{shapes.describe(command.document)}`.\n"
 
 
 def _options(parameters: list[click.Parameter]) -> Iterator[str]:
@@ -100,35 +103,43 @@ def _value(option: click.Option) -> str:
     return option.human_readable_name.upper()
 
 
-def shape(document: object) -> str:
-    """Return the shape of a JSON document, as JSON with types for values."""
-    return _shape(msgspec.inspect.type_info(document), ())
+class Shapes:
+    """Describes JSON documents by their types; what has many fields is described once, under its name."""
 
+    def __init__(self) -> None:
+        self.named: dict[str, str] = {}
 
-def _shape(kind: msgspec.inspect.Type, outer: tuple[str, ...]) -> str:
-    match kind:
-        case msgspec.inspect.StructType() | msgspec.inspect.DataclassType():
-            return _struct(kind, outer)
-        case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
-            return f"[{_shape(item, outer)}, ...]"
-        case msgspec.inspect.DictType(key_type=key, value_type=value):
-            return f"{{{_shape(key, outer)}: {_shape(value, outer)}, ...}}"
-        case msgspec.inspect.UnionType(types=types):
-            return " or ".join(dict.fromkeys(_shape(each, outer) for each in types))
-        case msgspec.inspect.LiteralType(values=values):
-            return " or ".join(f'"{value}"' for value in values)
-    return BASIC.get(type(kind), "anything")
+    def describe(self, document: object) -> str:
+        """Return the shape of a document in one line, as JSON with types or names of shapes for values."""
+        return self._shape(msgspec.inspect.type_info(document))
 
+    def _shape(self, kind: msgspec.inspect.Type) -> str:
+        match kind:
+            case msgspec.inspect.StructType() | msgspec.inspect.DataclassType():
+                return self._struct(kind)
+            case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
+                return f"[{self._shape(item)}, ...]"
+            case msgspec.inspect.DictType(key_type=key, value_type=value):
+                return f"{{{self._shape(key)}: {self._shape(value)}, ...}}"
+            case msgspec.inspect.UnionType(types=types):
+                return self._union(types)
+            case msgspec.inspect.LiteralType(values=values):
+                return " or ".join(f'"{value}"' for value in values)
+        return BASIC.get(type(kind), "anything")
 
-def _struct(kind: msgspec.inspect.StructType | msgspec.inspect.DataclassType, outer: tuple[str, ...]) -> str:
-    name = kind.cls.__name__
-    if name in outer:
+    def _union(self, types: tuple[msgspec.inspect.Type, ...]) -> str:
+        tagged = [kind for kind in types if isinstance(kind, msgspec.inspect.StructType) and kind.tag_field]
+        if len(tagged) < len(types):
+            return " or ".join(dict.fromkeys(self._shape(each) for each in types))
+        return f'{{"{tagged[0].tag_field}": text, and what goes with it}}'
+
+    def _struct(self, kind: msgspec.inspect.StructType | msgspec.inspect.DataclassType) -> str:
+        name = kind.cls.__name__
+        if name not in self.named:
+            self.named[name] = ""  # it may hold itself
+            fields = [f'"{field.encode_name}": {self._shape(field.type)}' for field in kind.fields]
+            self.named[name] = "{\n" + textwrap.indent(",\n".join(fields), "  ") + "\n}"
         return name
-    fields = [f'"{field.encode_name}": {_shape(field.type, (*outer, name))}' for field in kind.fields]
-    flat = "{" + ", ".join(fields) + "}"
-    if len(flat) <= 80 and "\n" not in flat:
-        return flat
-    return "{\n" + textwrap.indent(",\n".join(fields), "  ") + "\n}"
 
 
 if __name__ == "__main__":

@@ -104,7 +104,11 @@ class Tree(click.Group):
         return load_plugins().commands()
 
 
-@click.group(cls=Tree, params=common_options(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Tree,
+    params=common_options(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, message="inkev %(version)s")
 def inkev() -> None:
     """Install network functions and stitch them into live traffic.

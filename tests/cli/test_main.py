@@ -53,7 +53,7 @@ def test_version_does_not_import_click():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_and_takes_the_common_options(name):
     command = inkev.get_command(click.Context(inkev), name)
-    assert command.help.endswith(".")
+    assert command.help.rstrip().endswith(".")
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--root", "--json", "--verbose"} <= options
 

@@ -10,7 +10,7 @@ import msgspec
 from inkev.agent.packages import Published
 from inkev.base.errors import format_fault
 from inkev.cli.columns import format_columns
-from inkev.cli.options import dry_run_option, package_folder_argument, source_option
+from inkev.cli.options import dry_run_option, package_folder_argument, to_source_option
 from inkev.cli.progress import progress
 from inkev.cli.session import Session
 from inkev.cli.tree import Command
@@ -146,7 +146,7 @@ def _build_text(built: BuiltPackage) -> str:
 
 @click.command("publish", cls=Command, document=Published)
 @package_folder_argument
-@source_option
+@to_source_option
 @dry_run_option
 @click.pass_obj
 def publish_command(session: Session, folder: str, *, dry_run: bool) -> None:

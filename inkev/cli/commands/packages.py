@@ -8,7 +8,7 @@ from inkev.agent.packages import FoundPackage, ListedPackage
 from inkev.cli import candidates
 from inkev.cli.columns import format_columns
 from inkev.cli.manual import draw_manual, rights
-from inkev.cli.options import dry_run_option, source_option
+from inkev.cli.options import dry_run_option, from_source_option
 from inkev.cli.progress import progress
 from inkev.cli.session import Session
 from inkev.cli.tree import Command
@@ -18,7 +18,7 @@ from inkev.package.manifest import Manifest
 
 @click.command("install", cls=Command, document=InstallReport)
 @click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
-@source_option
+@from_source_option
 @dry_run_option
 @click.pass_obj
 def install_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
@@ -67,7 +67,7 @@ def _list_text(found: list[ListedPackage]) -> str:
 
 @click.command("info", cls=Command, document=Manifest)
 @click.argument("requirement", metavar="PACKAGE", shell_complete=candidates.packages)
-@source_option
+@from_source_option
 @click.pass_obj
 def info_command(session: Session, requirement: str) -> None:
     """Show what a package does: ports, options, tables, metrics, drop reasons, permissions.
@@ -80,7 +80,7 @@ def info_command(session: Session, requirement: str) -> None:
 
 @click.command("search", cls=Command, document=list[FoundPackage])
 @click.argument("words", nargs=-1, metavar="[WORD...]")
-@source_option
+@from_source_option
 @click.pass_obj
 def search_command(session: Session, words: tuple[str, ...]) -> None:
     """Find packages in the sources whose name, summary or keywords hold every WORD."""
