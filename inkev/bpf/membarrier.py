@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 from inkev.bpf.syscall import LIBC
 
-_NUMBER = {"x86_64": 324, "ppc64le": 365, "s390x": 356}.get(platform.machine(), 283)
+_NUMBER = {"x86_64": 324, "ppc64le": 365, "s390x": 356}.get(os.uname().machine, 283)
 _GLOBAL = 1
 
 _syscall = LIBC["syscall"]  # a function object of its own, with argument types of its own

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 from enum import IntEnum
 from struct import Struct
 
 _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
-_NUMBER = _NUMBERS.get(platform.machine(), 280)
+_NUMBER = _NUMBERS.get(os.uname().machine, 280)
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 _syscall = LIBC["syscall"]

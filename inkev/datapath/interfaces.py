@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -48,6 +47,8 @@ def matching(hook: Hook, links: list[NetLink]) -> list[NetLink]:
         return [link for link in links if fnmatchcase(link.name, hook.interfaces)]
     found = [link for link in links if link.name == hook.interface]
     if not found:
+        from difflib import get_close_matches
+
         names = [link.name for link in links]
         close = get_close_matches(hook.interface, names, 1)
         where = f"namespace {hook.netns}" if hook.netns else "this namespace"

@@ -1,7 +1,7 @@
 """The kernel side of one root: every verb of `inkev.host.kernel.Kernel`, each a step into the module that does it.
 
 Keeps no state of its own beyond which generation it is staging and which namespaces it was asked about: what it answers
-stands in the kernel.
+stands in the kernel. What only some verbs need is imported by them: a command that changes nothing loads nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from inkev.bpf.program import Program
 from inkev.datapath import generations, memory
 from inkev.datapath.hooks import HookDriver
 from inkev.datapath.interfaces import read_interfaces
-from inkev.datapath.loader import load_segment
 from inkev.datapath.observation import observe
 from inkev.datapath.pins import GraphPins, graph_pins, names_in, remove_tree
 from inkev.datapath.specs import write_spec
-from inkev.datapath.tables import TableSite, open_table
 from inkev.graph.model import Hook, ProgramType
 from inkev.graph.spec import Spec
 from inkev.host.kernel import AttachedHook, Interface, Running, RunningSegment, SegmentLoad, TableHandle
@@ -92,6 +90,8 @@ class LinuxKernel:
 
     def load(self, graph: str, generation: int, segment: SegmentLoad) -> RunningSegment:
         """Load one segment and pin it in the generation."""
+        from inkev.datapath.loader import load_segment
+
         return load_segment(self._pins(graph), generation, segment, self._root.state / "verifier")
 
     def keep(self, graph: str, source: int, target: int, key: str, new_key: str = "") -> None:
@@ -165,6 +165,8 @@ class LinuxKernel:
 
     def table(self, graph: str, instance: str, table: Table, layouts: Mapping[str, MapLayout]) -> TableHandle:
         """Open a table of a pinned instance: as it is being staged by this object, else as it runs."""
+        from inkev.datapath.tables import TableSite, open_table
+
         pins = self._pins(graph)
         running, _ = memory.read_cell(pins)
         staged = self._staged.get(graph, running)

@@ -16,8 +16,8 @@ from inkev.base.errors import KernelError
 from inkev.bpf.libbpf import Object, ObjectMap
 from inkev.bpf.maps import Map
 from inkev.bpf.pin import repin
-from inkev.bpf.program import Program
 from inkev.datapath.memory import make_bcast, read_cell
+from inkev.datapath.observation import describe
 from inkev.datapath.pins import GenerationPins, GraphPins, names_in, pin_name, read_note, write_note
 from inkev.datapath.stub import ATTACH_TYPES, TYPES
 from inkev.host.kernel import RunningSegment, SegmentLoad
@@ -105,13 +105,6 @@ def load_segment(pins: GraphPins, generation: int, segment: SegmentLoad, logs: P
             repin(program, site.made.segment(segment.key))
             undo.pop_all()
             return describe(program, segment.key, segment.object.digest)
-
-
-def describe(program: Program, key: str, digest: str) -> RunningSegment:
-    """Return what the kernel says of a loaded segment."""
-    info = program.info
-    return RunningSegment(key=key, program_id=info.id, digest=digest, verified_instructions=info.verified_instructions,
-                          jited_bytes=info.jited_bytes, run_count=info.run_count, run_time_ns=info.run_time_ns)
 
 
 def explain_refusal(refusal: KernelError, segment: SegmentLoad, logs: Path) -> KernelError:

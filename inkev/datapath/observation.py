@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inkev.bpf.program import Program
 from inkev.datapath.hooks import HookDriver
-from inkev.datapath.loader import describe
 from inkev.datapath.memory import read_cell
 from inkev.datapath.pins import GenerationPins, GraphPins, names_in
 from inkev.datapath.specs import read_spec
@@ -49,3 +48,10 @@ def _leftovers(pins: GraphPins, generation: int, spec: Spec) -> list[str]:
     left = [made.folder.name for made in pins.generations() if made.number != generation]
     left += [f"inst/{name}" for name in names_in(pins.instances) if name not in spec.graph.instances]
     return left + [f"hooks/{path.name}" for hook, _, path in pins.hook_pins() if hook not in spec.graph.hooks]
+
+
+def describe(program: Program, key: str, digest: str) -> RunningSegment:
+    """Return what the kernel says of a loaded segment."""
+    info = program.info
+    return RunningSegment(key=key, program_id=info.id, digest=digest, verified_instructions=info.verified_instructions,
+                          jited_bytes=info.jited_bytes, run_count=info.run_count, run_time_ns=info.run_time_ns)
