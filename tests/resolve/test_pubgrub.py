@@ -158,7 +158,7 @@ def worlds(draw):
     return releases
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.lists(requirement, min_size=1, max_size=3))
 def test_it_finds_a_solution_exactly_where_resolvelib_does(releases, asked):
     wanted = [parse_requirement(text) for text in asked]
@@ -179,7 +179,7 @@ def test_it_finds_a_solution_exactly_where_resolvelib_does(releases, asked):
     assert set(found) == {each.name for each in needed}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(worlds(), st.lists(requirement, min_size=1, max_size=3), st.randoms())
 def test_the_order_in_which_releases_are_listed_changes_nothing(releases, asked, random):
     def outcome(listed):
