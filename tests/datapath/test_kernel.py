@@ -11,12 +11,15 @@ import pytest
 from inkev.base.errors import ConflictError, KernelError, UserError
 from inkev.base.paths import Root
 from inkev.bpf.features import has
-from inkev.bpf.maps import Map
+from inkev.bpf.maps import MMAPABLE, Map, MapType
+from inkev.bpf.pin import pin
+from inkev.datapath.classifier.arena import SPARE_WORDS
 from inkev.datapath.kernel import LinuxKernel
 from inkev.graph.model import Graph, Hook, Instance
 from inkev.graph.partition import Partition
 from inkev.graph.spec import Spec
 from inkev.package.manifest import Column, Table
+from inkev.package.reading import read_package
 from tests.datapath.programs import COUNT, COUNTED, FLOWS, FLOWS_MAP, SLOTS, segment, verdict
 
 pytestmark = pytest.mark.kernel
@@ -304,3 +307,20 @@ def code_as_nobody(look: Callable[[], object]) -> str:
     os.close(writer)
     with os.fdopen(reader, "rb") as answer:
         return answer.read().decode()
+
+
+def test_ordered_rules_are_a_table_too(kernel, root):
+    manifest, _ = read_package(Path("nfpkgs/firewall"))
+    maps = {"rules": (MapType.ARRAY, 80, 64, MMAPABLE), "rules_hits": (MapType.PERCPU_ARRAY, 8, 64, 0),
+            "rules_tree": (MapType.ARRAY, 8 * ((1 << 14) + SPARE_WORDS), 1, MMAPABLE)}
+    home = root.bpffs / GRAPH / "inst/fw"
+    home.mkdir()
+    for name, (kind, value_size, entries, flags) in maps.items():
+        with Map.create(kind, 4, value_size, entries, flags=flags) as made:
+            pin(made, home / name)
+    table = kernel.table(GRAPH, "fw", manifest.tables["rules"], {})
+    table.load([{"src": "10.0.0.0/8", "protocol": "tcp", "dport": 443, "verdict": "accept"}, {"verdict": "drop"}])
+    table.add({"dst": "fd00::/8", "verdict": "accept", "interface": "lo", "position": 1})
+    again = kernel.table(GRAPH, "fw", manifest.tables["rules"], {})
+    assert [(row["src"], row["verdict"], row["position"]) for row in again.rows()] == [
+        ("any", "accept", 1), ("10.0.0.0/8", "accept", 2), ("any", "drop", 3)]
