@@ -20,7 +20,8 @@ def test_parse_undoes_format(name, versions):
 
 
 @pytest.mark.parametrize("text", [
-    "", "Firewall", "firewall 1.2", "firewall=1.2", "firewall==", "firewall===1.2", "firewall==1.2+mine", "firewall==1!2",
+    "", "Firewall", "firewall 1.2", "firewall=1.2", "firewall==", "firewall===1.2", "firewall==1.2+mine",
+    "firewall==1!2",
     "==1.2",
     "fire wall", "firewall[extra]==1", "firewall==1.2; python", "firewall @ http://x", "../firewall", "f" * 32,
 ])  # fmt: skip
