@@ -172,3 +172,38 @@ lan = {{ interface = "lan", type = "{kind}", netns = "{self.edge.netns}" }}
 chains = [{chains}]
 stitch-points = {{ {points} }}
 """
+
+
+SPREAD = """
+#include <inkev/nf.h>
+IKV_NF int spread(struct ikv_packet *pkt)
+{
+	const struct ikv_ipv4 *ip = ikv_ipv4(pkt);
+	__u8 byte;
+
+	ikv_add(pkt, 0, 1 + pkt->in_port + (ip ? ip->ttl : 0));
+	if (ikv_load(pkt, 30, &byte, 1))
+		return ikv_drop(pkt, IKV_DROP_MALFORMED);
+	byte = byte * 5 + 1;	/* all residues of 8 in turn: no packet goes further than 8 functions */
+	if (ikv_store(pkt, 30, &byte, 1))
+		return ikv_drop(pkt, IKV_DROP_MALFORMED);
+	if ((byte & 7) == 7)
+		return ikv_drop(pkt, IKV_DROP_POLICY);
+	return ikv_forward(pkt, (byte >> 3) % PORTS);
+}
+"""
+
+
+@functools.cache
+def spreads() -> tuple[Shelved, ...]:
+    """Return `spread1` to `spread3`: as many ports, and a way through them that depends on the packet, which changes."""
+    return tuple(
+        build(
+            f"spread{count}",
+            "1.0",
+            "\n".join(f"{port} = {{ }}" for port in "abc"[:count]),
+            f"#define PORTS {count}\n#define spread spread{count}\n{SPREAD}",
+            '[permissions]\npacket = "write"\n',
+        )
+        for count in (1, 2, 3)
+    )
