@@ -63,9 +63,9 @@ class Joining:
     ) -> None:
         """Keep LLVM from looking into functions that are more than their callers here know of.
 
-        To LLVM a weak function may be another at run time. An entry with a tail call of its own is just that: its target
-        returns to our walk in its stead, with another result. And the verifier checks a global function for any caller and
-        any caller against its prototype, so LLVM must neither learn from the real callers nor pass them rubbish.
+        To LLVM a weak function may be another at run time. An entry with a tail call of its own is just that: its
+        target returns to our walk in its stead, with another result. And the verifier checks a global function for any
+        caller, and any caller against its prototype: LLVM must not learn from the real ones, nor pass them rubbish.
         """
         names = {part.entry for part in parts if part.is_subprogram}.union(*(part.outer for part in parts))
         for value in whole.functions:

@@ -22,6 +22,7 @@ from inkev.toolchain.includes import find_include_folder
 TYPES = {"xdp": (ProgramType.XDP, AttachType.XDP), "tc": (ProgramType.SCHED_CLS, AttachType.NONE)}
 XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = 1, 2, 3, 4
 TC_UNSPEC, TC_SHOT, TC_REDIRECT = -1, 2, 7
+_compiled: dict[tuple[str, str, str, str], bytes] = {}
 COUNTERS = 512
 REGION = 8 * 64
 
@@ -32,11 +33,14 @@ def _manifest(program: Declared) -> Manifest:
 
 
 def compile_source(folder: Path, source: str, hook: str = "xdp", dialect: str = "inkev", entry: str = "nf") -> bytes:
-    """Return the bitcode that `inkev build` makes of a C source."""
-    (folder / "nf.bpf.c").write_text(source)
-    declared = Declared(dialect=dialect, file="nf.bpf.c", entry=entry, hooks=(hook,))
-    build_package(folder, _manifest(declared), include=find_include_folder(), force=True)
-    return (folder / "build" / f"main.{hook}.bc").read_bytes()
+    """Return the bitcode that `inkev build` makes of a C source; the same source is compiled once a session."""
+    known = (source, hook, dialect, entry)
+    if known not in _compiled:
+        (folder / "nf.bpf.c").write_text(source)
+        declared = Declared(dialect=dialect, file="nf.bpf.c", entry=entry, hooks=(hook,))
+        build_package(folder, _manifest(declared), include=find_include_folder(), force=True)
+        _compiled[known] = (folder / "build" / f"main.{hook}.bc").read_bytes()
+    return _compiled[known]
 
 
 def member(instance: str, bitcode: bytes, place: int = 0, **more: object) -> Member:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -224,3 +227,44 @@ def test_a_flood_goes_on_in_code_by_one_way(tmp_path: Path, linker: BitcodeLinke
     with loaded(linker.link(request([flood, member("b", behind, 1)], ways, "tc")), "tc") as run:
         assert run.run(packets.ipv4()).verdict == TC_UNSPEC
         assert run.packets(1) == 1
+
+
+@pytest.fixture
+def wires() -> Iterator[tuple[str, str]]:
+    """Two interfaces of this machine's own namespace that lead nowhere."""
+    names = ("ikvt-w0", "ikvt-w1")
+    try:
+        for name in names:
+            subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p"], check=True)
+            for end in (name, f"{name}p"):
+                Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
+                subprocess.run(["ip", "link", "set", end, "up"], check=True)
+        yield names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "link", "del", name], check=False)
+
+
+def _sent(name: str) -> int:
+    return int(Path(f"/sys/class/net/{name}/statistics/tx_packets").read_text())
+
+
+def test_flooded_copies_leave_by_every_way_but_the_one_they_came(
+    tmp_path: Path, linker: BitcodeLinker, wires: tuple[str, str]
+) -> None:
+    code = compile_source(tmp_path, sources.VERDICT, "tc")
+    ways = [Exit("a", 0, Out("w0", 0)), Exit("a", 1, Out("w1", 1)), Exit("a", 2, Out("set", 2, set=True))]
+    first, second = (socket.if_nametoindex(name) for name in wires)
+    entered_by = 1  # a test run's packet comes from the loopback interface
+    for mask, copies in ((0, (1, 1)), (0b001, (0, 0)), (0b010, (0, 1)), (0b100, (1, 0))):
+        flooding = member(
+            "a", code, config=struct.pack("<II", abi.VERDICT_FLOOD << 16 | mask, 0), flood_ports=(0, 1, 2)
+        )
+        with loaded(linker.link(request([flooding], ways, "tc")), "tc") as run:
+            run.set_device(0, first)
+            run.set_device(1, second)
+            members = struct.pack("<III", 2, first, entered_by).ljust(1024, b"\0")
+            run.maps["ikv_members"].update(struct.pack("<I", 2), members)
+            before = [_sent(name) for name in wires]
+            assert run.run(packets.ipv4()).verdict == TC_SHOT
+            assert tuple(_sent(name) - old for name, old in zip(wires, before, strict=True)) == copies
