@@ -11,6 +11,13 @@ from inkev.package.layout import Field, Layout
 from inkev.package.manifest import ConfigOption, Manifest
 from inkev.package.suggest import did_you_mean
 
+C_WORDS = frozenset({
+    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
+    "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof",
+    "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
+})  # fmt: skip
+"""No field of a struct can be named so (ISO C17, 6.4.1)."""
+
 
 def config_values(
     manifest: Manifest, given: Mapping[str, object], find_interface: FindInterface | None = None
@@ -77,8 +84,9 @@ def missing_fields(manifest: Manifest, layouts: Mapping[str, Layout]) -> dict[st
 
 
 def field_name(option: str) -> str:
-    """Return the C field that an option sets."""
-    return option.replace("-", "_")
+    """Return the C field that an option sets: `min-ttl` sets `min_ttl`, and `default`, a word of C's, `default_`."""
+    name = option.replace("-", "_")
+    return f"{name}_" if name in C_WORDS else name
 
 
 def _value(name: str, option: ConfigOption, raw: object, find_interface: FindInterface | None) -> ColumnValue:

@@ -19,6 +19,9 @@ HEADER_WORDS = 8
 SPARE_WORDS = 16
 """Words after the last that may be given out (IKV_CLASS_SPARE_WORDS)."""
 
+NOTHING_FOUND = (1 << 64) - 1
+"""In word 2: what a search begins with."""
+
 ROOTS = GROUPS * len(FAMILIES)
 Words = memoryview
 """Of 64-bit words, writable: a slot is stored whole."""
@@ -88,6 +91,7 @@ class Arena:
         block = self.take(ROOTS)
         for place in range(ROOTS):
             self.words[block + place] = NO_RULES
+        self.words[2] = NOTHING_FOUND
         self.words[0] = block
 
     @property

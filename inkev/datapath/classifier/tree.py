@@ -16,7 +16,7 @@ from typing import NamedTuple
 LEAF_RULES = 3
 """A leaf is cut while it holds more that a packet may have to be compared with."""
 
-MAX_LEAF_RULES = 127
+MAX_LEAF_RULES = 63
 """Bound of the leaf loop in <inkev/classify.h>."""
 
 MAX_DEPTH = 12
