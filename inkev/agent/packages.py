@@ -76,16 +76,20 @@ class Packages:
     Args:
         store: what is installed.
         open_sources: opens the sources that are configured, or that --source names.
-        kernel: says which packages run.
+        open_kernel: gives what says which packages run.
         notify: takes an event of `inkev.plugins.hookspecs` and its arguments.
     """
 
     def __init__(
-        self, store: Store, open_sources: Callable[[], Sequence[Source]], kernel: Kernel, notify: Notify
+        self,
+        store: Store,
+        open_sources: Callable[[], Sequence[Source]],
+        open_kernel: Callable[[], Kernel],
+        notify: Notify,
     ) -> None:
         self._store = store
         self._open_sources = open_sources
-        self._kernel = kernel
+        self._open_kernel = open_kernel
         self._notify = notify
 
     def install(self, requirements: Sequence[str], *, dry_run: bool = False) -> InstallReport:
@@ -179,8 +183,9 @@ class Packages:
     def _running(self) -> dict[Digest, list[str]]:
         """Return the digests that graphs run, each with its graphs."""
         found: dict[Digest, list[str]] = {}
-        for graph in self._kernel.graphs():
-            running = self._kernel.observe(graph)
+        kernel = self._open_kernel()
+        for graph in kernel.graphs():
+            running = kernel.observe(graph)
             for digest in {locked.digest for locked in running.spec.lock.values()} if running else ():
                 found.setdefault(Digest(digest), []).append(graph)
         return found

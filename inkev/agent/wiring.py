@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inkev.agent.settings import Settings
     from inkev.host.checking import Checker
     from inkev.host.store import Store
-    from inkev.plugins.manager import Plugins
+    from inkev.plugins.manager import BrokenPlugin, Plugins
 
 
 class FolderSources:
@@ -104,6 +104,11 @@ class Wiring:
         plugins.load_entry_points()
         return plugins
 
+    def broken_plugins(self) -> list[BrokenPlugin]:
+        """Return the plug-ins that failed so far; asks none."""
+        plugins: Plugins | None = self.__dict__.get("plugins")
+        return plugins.broken if plugins else []
+
     @cached_property
     def settings(self) -> Settings:
         """The root's config.toml."""
@@ -128,7 +133,7 @@ class Wiring:
         from inkev.host.host import Host
 
         host = Host(self.root, self.kernel, self.linker, self.store)
-        return Graphs(host, self.kernel, self.plugins.notify)
+        return Graphs(host, self.kernel, self.notify)
 
     @cached_property
     def store(self) -> Store:
@@ -142,7 +147,12 @@ class Wiring:
         """The packages of the root, and the sources that it knows."""
         from inkev.agent.packages import Packages
 
-        return Packages(self.store, self.open_sources, self.kernel, self.plugins.notify)
+        return Packages(self.store, self.open_sources, lambda: self.kernel, self.notify)
+
+    def notify(self, event: str, **arguments: object) -> None:
+        """Tell every plug-in of an event, the adapters of installed packages among them."""
+        self.plugins.keep_packages(package.manifest for package in self.store.installed())
+        self.plugins.notify(event, **arguments)
 
     def open_sources(self) -> list[Source]:
         """Return the package sources: those given, else those configured."""
@@ -194,6 +204,7 @@ class Wiring:
         """Return what this machine has of all that inkev needs."""
         from inkev.agent.diagnosis import diagnose
 
+        self.plugins.keep_packages(package.manifest for package in self.store.installed())
         return list(diagnose(self.root, lambda: self.kernel, self.plugins))
 
 

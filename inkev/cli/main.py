@@ -56,4 +56,5 @@ def _run(words: list[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report
         return failure.report_crash(error, words, session)
+    session.warn_of_plugins()
     return status if isinstance(status, int) else 0

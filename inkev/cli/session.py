@@ -54,6 +54,12 @@ class Session:
 
         print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
+    def warn_of_plugins(self) -> None:
+        """Tell of the plug-ins that failed during this run, if any was asked."""
+        wiring: Wiring | None = self.__dict__.get("wiring")
+        for broken in wiring.broken_plugins() if wiring else ():
+            self.warn(f"plug-in {broken.name} failed: {broken.why}")
+
     def warn(self, text: str) -> None:
         """Tell a person something beside the result; programs find it in the document."""
         if not self.json:

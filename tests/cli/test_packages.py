@@ -138,3 +138,30 @@ def test_two_roots_share_nothing(configured, tmp_path, capsys):
     capsys.readouterr()
     assert main(["--root", str(tmp_path / "other"), "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+BROKEN = """
+from inkev.plugins.hookspecs import hookimpl
+
+@hookimpl
+def inkev_installed(package, version, digest):
+    print("told of", package, version)
+
+@hookimpl
+def inkev_uninstalled(package):
+    raise RuntimeError("cannot forget " + package)
+"""
+
+
+def test_plug_ins_are_told_and_their_failures_are_warnings(configured, tmp_path, monkeypatch):
+    (tmp_path / "ikvt_watcher.py").write_text(BROKEN)
+    info = tmp_path / "ikvt_watcher-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ikvt-watcher\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[inkev]\nwatcher = ikvt_watcher\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert configured("install", "guard") == 0
+    assert configured.out.startswith("told of guard 0.2.0\n")
+    assert configured("uninstall", "guard") == 0
+    assert "warning: plug-in watcher failed: inkev_uninstalled: RuntimeError: cannot forget guard" in configured.err
+    assert configured.json("list") == []

@@ -74,11 +74,11 @@ def test_a_plug_in_that_names_an_unknown_argument_is_refused():
 
 def test_every_installed_package_is_a_plug_in_once():
     plugins = Plugins()
-    plugins.register_packages([manifest("nat"), manifest("firewall")])
-    plugins.register_packages([manifest("nat")])
+    plugins.keep_packages([manifest("nat"), manifest("firewall")])
+    plugins.keep_packages([manifest("nat"), manifest("firewall")])
     assert [found.package.name for found in plugins.packages()] == ["firewall", "nat"]
     assert plugins.names() == ["package:firewall==1.0", "package:nat==1.0"]
-    plugins.unregister("package:nat==1.0")
+    plugins.keep_packages([manifest("firewall")])
     assert [found.package.name for found in plugins.packages()] == ["firewall"]
 
 
