@@ -67,8 +67,9 @@ def read_interfaces(hook: Hook, own_programs: frozenset[int]) -> list[Interface]
     """
     path = namespace_path(hook.netns)
     with inside(path), Route() as route:
-        found = matching(hook, route.links())
-        return [_describe(link, route, path, own_programs) for link in found]
+        links = route.links()
+        peers = PeerFinder(route, path, links)
+        return [_describe(link, peers, own_programs) for link in matching(hook, links)]
 
 
 def describe_program(number: int) -> str:
@@ -81,9 +82,9 @@ def describe_program(number: int) -> str:
     return f"program {number} ({info.name or 'without a name'}, tag {info.tag})"
 
 
-def _describe(link: NetLink, route: Route, path: Path, own_programs: frozenset[int]) -> Interface:
+def _describe(link: NetLink, peers: PeerFinder, own_programs: frozenset[int]) -> Interface:
     kind = link.kind or ("loopback" if link.name == "lo" else "physical")
-    peer = _find_peer(link, route, path) if kind == "veth" else None
+    peer = peers.find(link) if kind == "veth" else None
     foreign = link.xdp_program and link.xdp_program not in own_programs
     return Interface(
         name=link.name, ifindex=link.ifindex, kind=kind, up=link.up, xdp_native=kind not in _NO_NATIVE_XDP,
@@ -97,24 +98,45 @@ def _virtual_machine(link: NetLink) -> bool:
     return link.kind == "tun" and any(link.info.get(_TUN_VNET_HDR, b""))
 
 
-def _find_peer(link: NetLink, route: Route, path: Path) -> Peer:
-    """Return the facts of a veth's peer; where its namespace has no name, the worst is assumed of its checksums."""
-    if link.peer_nsid is None:
-        return _peer_in(path, link.peer_ifindex, "")
-    for candidate in _namespaces():
-        if route.namespace_id(candidate) == link.peer_nsid:
-            return _peer_in(candidate, link.peer_ifindex, candidate.name if candidate.parent == NAMED else "")
-    return Peer("", partial_checksums=True, napi=False)
+class PeerFinder:
+    """Finds the other ends of one namespace's veths, each other namespace looked at once."""
+
+    def __init__(self, route: Route, path: Path, links: list[NetLink]) -> None:
+        self._route = route
+        self._path = path
+        self._links: dict[Path, list[NetLink]] = {path: links}
+        self._found: dict[int, Path] = {}
+        self._candidates = _namespaces()
+
+    def find(self, link: NetLink) -> Peer:
+        """Return the facts of a veth's peer; where its namespace cannot be found, the worst is assumed of it."""
+        path = self._path if link.peer_nsid is None else self._namespace(link.peer_nsid)
+        if path is None:
+            return _UNKNOWN
+        with inside(path):
+            if path not in self._links:
+                with Route() as route:
+                    self._links[path] = route.links()
+            peer = next((item for item in self._links[path] if item.ifindex == link.peer_ifindex), None)
+            return _UNKNOWN if peer is None else self._facts(path, peer)
+
+    def _facts(self, path: Path, peer: NetLink) -> Peer:
+        label = f"{path.name}/{peer.name}" if path.parent == NAMED and path != self._path else peer.name
+        return Peer(label, transmit_checksum(peer.name), peer.xdp_mode == "native" or receive_offload(peer.name))
+
+    def _namespace(self, nsid: int) -> Path | None:
+        """Return the namespace that ours knows by this id; candidates are asked for theirs until one has it."""
+        while nsid not in self._found:
+            candidate = next(self._candidates, None)
+            if candidate is None:
+                return None
+            number = self._route.namespace_id(candidate)
+            if number is not None:
+                self._found.setdefault(number, candidate)
+        return self._found[nsid]
 
 
-def _peer_in(path: Path, ifindex: int, netns: str) -> Peer:
-    with inside(path), Route() as route:
-        found = next((link for link in route.links() if link.ifindex == ifindex), None)
-        if found is None:
-            return Peer("", partial_checksums=True, napi=False)
-        label = f"{netns}/{found.name}" if netns else found.name
-        napi = found.xdp_mode == "native" or receive_offload(found.name)
-        return Peer(label, transmit_checksum(found.name), napi)
+_UNKNOWN = Peer("", partial_checksums=True, napi=False)
 
 
 def _namespaces() -> Iterator[Path]:
