@@ -128,7 +128,7 @@ def fits_a_test_run(frame: bytes) -> bool:
     return len(frame) >= 14 + {0x0800: 20, 0x86DD: 40}.get(int.from_bytes(frame[12:14], "big"), 1)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=mutated() | st.binary(min_size=15, max_size=200))
 def test_any_packet_is_parsed_as_the_model_says(report: Loaded, frame: bytes) -> None:
     assume(fits_a_test_run(frame))

@@ -63,7 +63,7 @@ enum ikv_graph_reason {
 #define IKV_PARSED 0x01		/* ether_type, vlan, l3, l4, protocol below are known */
 #define IKV_FRAGMENT 0x02	/* part of a fragmented datagram */
 #define IKV_LATER_FRAGMENT 0x04 /* not the first: there is no L4 header */
-#define IKV_MALFORMED 0x08 /* a length or a bound was wrong; l3 and l4 are NULL from there on */
+#define IKV_MALFORMED 0x08	/* a length or a bound was wrong: no accessor gives a header */
 #define IKV_HAS_L4 0x10	   /* l4 points to a header of l4_protocol that lies within the packet */
 #define IKV_BROADCAST 0x20 /* destination MAC is a group address */
 
@@ -81,8 +81,8 @@ struct ikv_packet {
 	ikv_ctx *ctx;
 	void *data; /* start of the frame; ikv_refresh() after anything that moves it */
 	void *end;
-	void *l3;    /* network header, or NULL */
-	void *l4;    /* transport header, or NULL */
+	void *l3; /* data + l3_offset: always into the packet, what is there only the flags tell */
+	void *l4; /* data + l4_offset, likewise */
 	__u8 *block; /* the graph's per-CPU block: a map value of IKV_BLOCK_BYTES */
 	__u32 in_ifindex;
 	__u32 out_ifindex; /* for an interface set or a redirect: where to */

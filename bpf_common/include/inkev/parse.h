@@ -276,7 +276,7 @@ IKV_INLINE void ikv_parse_all(struct ikv_packet *pkt)
 /* All of struct ikv_packet that comes from headers is known afterwards. 0, or -IKV_DROP_MALFORMED. */
 IKV_INLINE int ikv_parse(struct ikv_packet *pkt)
 {
-	if (!(pkt->flags & IKV_PARSED))
+	if (IKV_UNLIKELY(!(pkt->flags & IKV_PARSED)))
 		ikv_parse_all(pkt);
 	pkt->flags |=
 		IKV_PARSED; /* now known on all paths, which the optimiser does not see by itself */
