@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,14 +52,25 @@ def open_links() -> int:
     return sum(target.startswith("anon_inode:bpf") for target in targets)
 
 
+def children() -> set[str]:
+    """Return what runs as a child of this process: command lines."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(FileNotFoundError):
+                found.add(f"process {Path('/proc', child, 'cmdline').read_text().replace(chr(0), ' ').strip()}")
+    return found - {"process "}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a run of the whole suite that leaves namespaces, interfaces, pins or open BPF objects."""
+    """Fail a run of the whole suite that leaves namespaces, interfaces, pins, processes or open BPF objects."""
     before, links_before = belongings(), open_links()
     yield
     if request.config.args != request.config.getini("testpaths"):
         return  # a part of the suite may run beside another run
-    assert sorted(belongings() - before) == []
+    gc.collect()
+    assert sorted((belongings() | children()) - before) == []
     assert open_links() <= links_before
 
 
