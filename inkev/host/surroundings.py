@@ -41,6 +41,7 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
             faults.faults += error.faults
     faults.check()
     seen = Surroundings(found)
+    _check_holders(graph, seen, faults)
     _check_xdp(graph, seen, faults)
     faults.check()
     return seen
@@ -55,6 +56,20 @@ def _device_hooks(graph: Graph) -> dict[str, Hook]:
     return {
         name: Hook(interface=device.interface, netns=namespaces.get(name, "")) for name, device in graph.devices.items()
     }
+
+
+def _check_holders(graph: Graph, seen: Surroundings, faults: FaultList) -> None:
+    """Record every interface on which somebody else's XDP program stands: it is never displaced."""
+    for name, hook in graph.hooks.items():
+        for interface in seen.interfaces[name] if hook.type == "xdp" else ():
+            if interface.xdp_holder:
+                faults.add(
+                    "hook-taken",
+                    f"{interface.name} already has an XDP program that is not this graph's",
+                    where=f"hooks.{name}",
+                    why=interface.xdp_holder,
+                    hint="take it off first, or make the hook tc-ingress",
+                )
 
 
 def _check_xdp(graph: Graph, seen: Surroundings, faults: FaultList) -> None:

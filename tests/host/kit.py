@@ -196,7 +196,7 @@ IKV_NF int spread(struct ikv_packet *pkt)
 
 @functools.cache
 def spreads() -> tuple[Shelved, ...]:
-    """Return `spread1` to `spread3`: as many ports, and a way through them that depends on the packet, which changes."""
+    """Return `spread1` to `spread3`: as many ports, and a way through them that depends on the packet."""
     return tuple(
         build(
             f"spread{count}",

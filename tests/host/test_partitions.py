@@ -1,4 +1,4 @@
-"""The law of partitions on the kernel: however a graph is cut, every packet meets the same verdict, bytes and counters."""
+"""The law of partitions on the kernel: however a graph is cut, packets meet the same verdict, bytes and counters."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def on_xdp(graph: Graph, functions: dict[str, Function]) -> Graph:
-    """Return the graph of real packages; out by its own hook is another verdict, so hooks are led to a device instead."""
+    """Return the graph of real packages; out by its own hook is another verdict, so edges lead to a device instead."""
     change = msgspec.structs.replace
     hooks = {name: change(hook, type="xdp") for name, hook in graph.hooks.items()}
     edges = [change(e, target=Node(name="tap")) if e.target.name in hooks else e for e in graph.edges]

@@ -231,3 +231,17 @@ def test_no_packet_is_lost_while_functions_come_and_go(host: Host, road: Road, f
         host.stitch(file)
     assert stream.report.sent > 500
     assert stream.report.lost_count == 0
+
+
+def test_an_inserted_function_is_entered_by_its_own_port_and_goes_on_by_the_old_one(
+    host: Host, road: Road, file: Path
+) -> None:
+    chains = '"wan -> in:tally:out -> inside:gate:outside -> lan", "gate:inside -> drop", "lan -> wan"'
+    file.write_text(road.graph(chains, GATE + TALLY, 'behind = "tally -> gate"'))
+    host.stitch(file)
+    assert road.client.ping("10.9.0.2", count=2) == 2
+    host.insert("road", "tally==1.0", "behind", name="second")
+    assert road.client.ping("10.9.0.2", count=2) == 2
+    host.remove("road", "tally")
+    assert road.client.ping("10.9.0.2", count=2) == 2
+    assert host.table("road", "second", "seen").rows() == [{"key": 0, "value": 4}]
