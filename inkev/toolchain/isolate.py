@@ -23,6 +23,14 @@ _LICENSE = re.compile(r'c"(.*?)(?:\\00)*"')
 _USED = ("llvm.used", "llvm.compiler.used")
 
 
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the modules of one request share. A context of its own: what LLVM interned for it goes with it."""
+
+    machine: llvm.TargetMachine
+    context: llvm.ContextRef
+
+
 @dataclass(slots=True)
 class Isolated:
     """A member ready to be joined."""
@@ -45,12 +53,13 @@ class Isolated:
 class Isolation:
     """The work on one member; `token` is its instance's, `number` its place among the members."""
 
-    def __init__(self, member: Member, token: str, number: int, machine: llvm.TargetMachine) -> None:
+    def __init__(self, member: Member, token: str, number: int, workshop: Workshop) -> None:
         self.member = member
         self.token = token
         self.number = number
-        self.machine = machine
-        self.module = llvm.parse_bitcode(member.bitcode)
+        self.machine = workshop.machine
+        self.context = workshop.context
+        self.module = llvm.parse_bitcode(member.bitcode, self.context)
         self.ir = self._accept(str(self.module))
         self.globals = ir_grammar.read_globals(self.ir)
         self.sections = ir_grammar.read_sections(self.ir)
@@ -85,7 +94,7 @@ class Isolation:
             return ir
         replaced = ir_grammar.replace_assembly(ir)
         if replaced != ir.rstrip("\n"):
-            self.module = llvm.parse_assembly(replaced)
+            self.module = llvm.parse_assembly(replaced, self.context)
         return replaced
 
     def _name_globals(self) -> None:
@@ -249,7 +258,7 @@ class Isolation:
         text = "\n".join(lines)
         for symbol, entries in self.sizes.items():
             text = self._resize(text, symbol, entries)
-        self.module = llvm.parse_assembly(text)
+        self.module = llvm.parse_assembly(text, self.context)
         self._list_sections()
 
     def _edit_line(self, line: str, widths: dict[str, int]) -> str:
@@ -284,10 +293,10 @@ def _is_kept_apart(function: llvm.ValueRef) -> bool:
     return b"noinline" in attributes or b"optnone" in attributes
 
 
-def isolate(member: Member, token: str, number: int, machine: llvm.TargetMachine) -> Isolated:
+def isolate(member: Member, token: str, number: int, workshop: Workshop) -> Isolated:
     """Return the member ready to be joined.
 
     Raises:
         UserError: its bitcode holds something that cannot be joined.
     """
-    return Isolation(member, token, number, machine).run()
+    return Isolation(member, token, number, workshop).run()

@@ -13,7 +13,7 @@ from inkev.host.linking import LinkedMap, LinkedObject, LinkRequest, Member
 from inkev.toolchain import graph_maps, pipeline, walk
 from inkev.toolchain.elf import read_elf
 from inkev.toolchain.instructions import variable_tail_calls
-from inkev.toolchain.isolate import Isolated, isolate
+from inkev.toolchain.isolate import Isolated, Workshop, isolate
 from inkev.toolchain.licenses import LIBRARY, join_licenses
 from inkev.toolchain.messages import describe_request
 
@@ -32,7 +32,12 @@ class Joining:
 
     request: LinkRequest
     rung: pipeline.Rung
-    machine: llvm.TargetMachine
+    workshop: Workshop
+
+    @property
+    def machine(self) -> llvm.TargetMachine:
+        """The target machine of the rung."""
+        return self.workshop.machine
 
     def run(self) -> tuple[bytes, tuple[LinkedMap, ...], str]:
         """Return the object, its maps and its licence.
@@ -47,7 +52,7 @@ class Joining:
         callees = [walk.Callee(member, part.entry) for member, part in zip(self.request.members, parts, strict=True)]
         layout = str(self.machine.target_data)
         text, used = walk.write_walk(self.request, callees, license_name, self._definitions(parts), layout)
-        whole = llvm.parse_assembly(text)
+        whole = llvm.parse_assembly(text, self.workshop.context)
         for part in parts:
             part.module.data_layout = layout
             part.module.triple = "bpf"
@@ -78,7 +83,7 @@ class Joining:
             for place, name in enumerate(dict.fromkeys(member.instance for member in self.request.members))
         }
         return [
-            isolate(member, tokens[member.instance], number, self.machine)
+            isolate(member, tokens[member.instance], number, self.workshop)
             for number, member in enumerate(self.request.members)
         ]
 
@@ -150,7 +155,9 @@ def join(request: LinkRequest, digest: str, rung_name: str) -> LinkedObject:
     started = time.perf_counter()
     rung = pipeline.LADDER[rung_name]
     try:
-        elf, maps, license_name = Joining(request, rung, pipeline.machine(rung.cpu)).run()
+        elf, maps, license_name = Joining(
+            request, rung, Workshop(pipeline.machine(rung.cpu), llvm.create_context())
+        ).run()
     except RuntimeError as error:  # how llvmlite reports what LLVM does not accept
         raise UserError(
             "cannot-be-linked", f"cannot link {describe_request(request)}", why=str(error).strip()

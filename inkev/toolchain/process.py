@@ -122,8 +122,8 @@ class Worker:
         ending = signal.Signals(-status).name if status < 0 else f"status {status}"
         said = ""
         if self._diagnostics is not None:
-            self._diagnostics.seek(0)
-            said = self._diagnostics.read(_DIAGNOSTIC_BYTES).decode(errors="replace").strip()
+            self._diagnostics.seek(max(0, self._diagnostics.seek(0, os.SEEK_END) - _DIAGNOSTIC_BYTES))
+            said = self._diagnostics.read().decode(errors="replace").strip()
         self._stop()
         return "\n".join(
             part for part in (how if how.startswith("it ") else f"the linker ended with {ending}", said) if part
