@@ -1,7 +1,7 @@
 """What gets linked together: segments, their exits, and the slots between them; as values.
 
-The partition is a pure function of the graph, the packages' digests, the live cuts and remembered verifier refusals: the
-same input always gives the same segments, so a no-op stays a no-op. `inkev.graph.cutting` makes it.
+The partition is a pure function of the graph, the packages' digests, the live cuts and remembered verifier refusals:
+the same input always gives the same segments, so a no-op stays a no-op. `inkev.graph.cutting` makes it.
 """
 
 from __future__ import annotations

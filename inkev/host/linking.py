@@ -21,7 +21,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     config: bytes = b""
     """The configuration struct, laid out by the program's Layout; empty where it has none."""
     counters: int = 0
-    """Byte offset of the instance's region in the block: packets, COMMON_REASONS + private drops, metrics; 8 bytes each."""
+    """Byte offset of the instance's region in the block: packets, common and private drops, metrics; 8 bytes each."""
     reasons: int = 0
     metrics: int = 0
     """How many private reasons and metrics the manifest declares."""
@@ -30,7 +30,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     codes: dict[int, str] = {}
     """Foreign return code to `pass`, `drop`, `transmit`, `redirect` or `port:N`."""
     flood_ports: tuple[int, ...] = ()
-    """Numbers of the output ports that the manifest marks `flood`; a flood leaves by those of them that exits lead from."""
+    """Numbers of the output ports marked `flood`; a flood leaves by those of them that exits lead from."""
     seed: int = 0
     """Not 0 only in packet tests: time and random become functions of it."""
     source_root: str = ""
@@ -38,23 +38,24 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment and its members, in the order of `segment.members`; an instance with several programs stands several times,
-    told apart by (instance, program)."""
+    """A segment and its members, in the order of `segment.members`.
+
+    An instance with several programs stands several times, told apart by (instance, program).
+    """
 
     graph: str
     segment: Segment
     members: tuple[Member, ...]
     entries: dict[str, str] = {}
     """`instance:port number` to program name, for instances with several programs."""
-    same_devices: dict[str, int] = {}
 
 
 class LinkedMap(msgspec.Struct, frozen=True, kw_only=True):
     """A map of the object and whose it is."""
 
     symbol: str
-    """Its name in the object (libbpf's `bpf_map__name`). For the graph's devices it is `.data.ikv_devices`: libbpf gives
-    direct access to a value only for data sections, and `bpf_map__reuse_fd` serves those too."""
+    """Its name in the object (libbpf's `bpf_map__name`). For the graph's devices it is `.data.ikv_devices`: libbpf
+    gives direct access to a value only for data sections, and `bpf_map__reuse_fd` serves those too."""
     instance: str
     """Empty for the graph's own, whose `name` is ikv_block, ikv_devices, ikv_members, ikv_bcast<N> or ikv_slots."""
     name: str

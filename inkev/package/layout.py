@@ -1,7 +1,7 @@
 """What a built program needs to be configured and its maps understood, without reading its bitcode again.
 
-`inkev build` writes one Layout beside each bitcode file (`build/PROGRAM.HOOK.json`, `build/PROGRAM.HOOK.bc`); made from the
-BTF and the instructions of the NF compiled alone.
+`inkev build` writes one Layout beside each bitcode file (`build/PROGRAM.HOOK.json`, `build/PROGRAM.HOOK.bc`); made from
+the BTF and the instructions of the NF compiled alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     kind: str
-    """`int`, `signed`, `bool`, `bytes` (an array of u8), `array` (of larger elements), `enum`, `pointer`, `lock`, `timer`."""
+    """`int`, `signed`, `bool`, `bytes` (u8 elements), `array` (larger ones), `enum`, `pointer`, `lock`, `timer`."""
     type: str = ""
     """The C type as written, for error texts."""
 
@@ -29,7 +29,7 @@ class MapLayout(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
-    """`hash`, `array`, `percpu_array`, `lru_hash`, `lpm_trie`, `prog_array`, `devmap`, `ringbuf`, ..., or `data`, `bss`, `rodata`."""
+    """`hash`, `array`, `percpu_array`, `lru_hash`, `lpm_trie`, `prog_array`, ..., or `data`, `bss`, `rodata`."""
     key_size: int
     value_size: int
     max_entries: int

@@ -56,7 +56,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rodata: dict[str, int | str] = {}
     """Values for `const volatile` globals of a foreign program, by name; text is hex bytes."""
     codes: dict[str, Verdict] = {}
-    """Foreign return code (number or XDP_/TC_ACT_ name) to verdict; PASS/OK/UNSPEC go to the one output port unless given."""
+    """Foreign return code (number or XDP_/TC_ACT_ name) to verdict; PASS/OK/UNSPEC go to the one output port if not."""
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -138,7 +138,7 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tail_calls: bool = False
     control: bool = False
     helpers: tuple[str, ...] = ()
-    """bpf helper names beyond map access and those that the library needs for the declared rights, e.g. `bpf_fib_lookup`."""
+    """bpf helpers beyond map access and what the library needs for the declared rights, e.g. `bpf_fib_lookup`."""
     kfuncs: tuple[str, ...] = ()
 
 
