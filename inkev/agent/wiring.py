@@ -104,6 +104,12 @@ class Wiring:
         plugins.load_entry_points()
         return plugins
 
+    def close(self) -> None:
+        """End what was started: the linker's worker."""
+        linker: Linker | None = self.__dict__.get("linker")
+        if linker is not None:
+            linker.close()
+
     def broken_plugins(self) -> list[BrokenPlugin]:
         """Return the plug-ins that failed so far; asks none."""
         plugins: Plugins | None = self.__dict__.get("plugins")

@@ -15,6 +15,8 @@ from inkev.base.errors import InkevError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+COMPLETE = "_INKEV_COMPLETE"
+"""Set by the script that `inkev completion` prints, to ask how a word may go on."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -50,11 +52,14 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except SystemExit:
-        return BROKEN_PIPE  # click ends the process in this case only
+    except SystemExit as end:
+        # click ends the process in two cases only: it has answered a shell's question, or nobody reads what it prints.
+        return int(end.code or 0) if COMPLETE in os.environ else BROKEN_PIPE
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report
         return failure.report_crash(error, words, session)
+    finally:
+        session.close()
     session.warn_of_plugins()
     return status if isinstance(status, int) else 0

@@ -54,6 +54,12 @@ class Session:
 
         print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
+    def close(self) -> None:
+        """End what was started for this run."""
+        wiring: Wiring | None = self.__dict__.get("wiring")
+        if wiring is not None:
+            wiring.close()
+
     def warn_of_plugins(self) -> None:
         """Tell of the plug-ins that failed during this run, if any was asked."""
         wiring: Wiring | None = self.__dict__.get("wiring")

@@ -189,5 +189,7 @@ def test_the_completion_script_is_the_shells(shell):
 
 def test_a_shell_completes_commands_and_options():
     env = {"_INKEV_COMPLETE": "bash_complete", "COMP_WORDS": "inkev in", "COMP_CWORD": "1"}
-    words = [line.partition(",")[2] for line in run(env=env).stdout.splitlines()]
+    done = run(env=env)
+    assert done.returncode == 0
+    words = [line.partition(",")[2] for line in done.stdout.splitlines()]
     assert words == ["install", "info", "insert"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from inkev.cli.main import COMPLETE
 from inkev.cli.session import Session
 from inkev.cli.tree import Command
 
@@ -28,6 +29,6 @@ def completion_command(session: Session, shell: str) -> None:
     if found is None:
         raise click.UsageError(f"no completion for {shell}")
     # Not its source(): that one runs bash to warn of versions before 4.4.
-    completer = found(inkev, {}, "inkev", "_INKEV_COMPLETE")
+    completer = found(inkev, {}, "inkev", COMPLETE)
     script = completer.source_template % completer.source_vars()
     session.show({"shell": shell, "script": script}, lambda document: document["script"])
