@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -147,8 +148,9 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    # The parent's import path goes along: in a checkout without an installation the package is found by it alone.
-    path = os.pathsep.join(entry or str(os.getcwd()) for entry in sys.path)  # noqa: PTH109 - plain text for a variable
+    # The parent's import path goes along, for a checkout that is not installed; never its working directory.
+    here = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([here, *(entry for entry in sys.path if Path(entry).is_absolute())])
     return {"PYTHONPATH": path, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
