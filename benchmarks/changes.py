@@ -15,9 +15,9 @@ from benchmarks.measure import Benchmark, Measure, below, informative
 from benchmarks.sender import Sender, Sent
 from benchmarks.sink import Sink, swallowing
 from benchmarks.site import site
+from inkev.agent.graphs import Graphs
 from inkev.agent.wiring import Wiring
 from inkev.bpf.program import ProgramType
-from inkev.host.host import Host
 from inkev.host.kernel import Kernel
 
 GRAPH, POINT, NEWCOMER = "changing", "screening", "newcomer"
@@ -46,17 +46,17 @@ class Running:
     """A stitched graph and the parts of inkev that change it, in this process."""
 
     hosts: Line
-    host: Host
+    graphs: Graphs
     kernel: Kernel
     frames: list[bytes]
 
     def insert(self, **config: object) -> None:
         """Put the newcomer in."""
-        self.host.insert(GRAPH, "probe", POINT, name=NEWCOMER, config=config)
+        self.graphs.insert(GRAPH, "probe", POINT, name=NEWCOMER, config=config)
 
     def remove(self) -> None:
         """Take the newcomer out."""
-        self.host.remove(GRAPH, NEWCOMER)
+        self.graphs.remove(GRAPH, NEWCOMER)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def running() -> Iterator[Running]:
     with line(checksum_offload=False) as hosts, site().stitched(GRAPH, TEXT, hosts.edge), hosts.edge.inside():
         wiring.linker.warm()
         try:
-            yield Running(hosts, wiring.host, wiring.kernel, udp_frames(
+            yield Running(hosts, wiring.graphs, wiring.kernel, udp_frames(
                 MANY, source_mac=mac(hosts.source.mac), target_mac=mac(hosts.wan.mac)))
         finally:
             wiring.linker.close()
@@ -126,7 +126,7 @@ def _change(graph: Running) -> int:
     done = 0
     while done < CHANGES:
         graph.insert()
-        graph.host.replace(GRAPH, NEWCOMER, "probe", config={"count-udp": False})
+        graph.graphs.replace(GRAPH, NEWCOMER, "probe", config={"count-udp": False})
         graph.remove()
         done += 3
     return done
