@@ -2,8 +2,8 @@
 
 From a head the drawing follows edges until a cut: a declared stitch point, a live cut of a hot change, a remembered
 verifier refusal, or an edge that leads back into the segment (a cycle). Each cut that is reached heads a segment of its
-own. Hook segments cut only their own cycles, so the straight way through a chain stays one program in both directions;
-what lies behind a cycle's slot is cut at every slot there is: it stays small.
+own. Behind hooks and wanted cuts only the segment's own cycles are cut, so the straight way through a chain stays one
+program in both directions; what lies behind a cycle's slot is cut at every slot there is: it stays small.
 """
 
 from __future__ import annotations
@@ -118,21 +118,27 @@ def _draw_all(wires: Wires, kind: ProgramType, wanted: frozenset[Node]) -> Drawi
             drawn.hooks[name] = drawing = _draw(wires, target, wanted)
             known |= drawing.cuts
     while True:
-        drawn.slots = _draw_slots(wires, drawn.hooks.values(), known)
+        drawn.slots = _draw_slots(wires, drawn.hooks.values(), wanted, known)
         found = known.union(*(drawing.cuts for drawing in drawn.slots.values()))
         if found == known:
             return drawn
         known = found
 
 
-def _draw_slots(wires: Wires, roots: Iterable[Drawing], cuts: frozenset[Node]) -> dict[Node, Drawing]:
-    """Draw what lies behind every cut that is reached from the roots."""
+def _draw_slots(
+    wires: Wires, roots: Iterable[Drawing], wanted: frozenset[Node], known: frozenset[Node]
+) -> dict[Node, Drawing]:
+    """Draw what lies behind every cut that is reached from the roots.
+
+    Behind a wanted cut the drawing is as a hook's would be: what is inserted at a hook's entry leaves the program that
+    stood there as it is.
+    """
     drawn: dict[Node, Drawing] = {}
     waiting = [source for root in roots for source in _reached_cuts(wires, root)]
     while waiting:
         source = waiting.pop()
         if source not in drawn:
-            drawn[source] = _draw(wires, wires.targets[source], cuts)
+            drawn[source] = _draw(wires, wires.targets[source], wanted if source in wanted else known)
             waiting += _reached_cuts(wires, drawn[source])
     return drawn
 

@@ -219,3 +219,27 @@ def test_more_stitch_points_than_slots_are_refused() -> None:
     )
     with pytest.raises(UserError, match="300 stitch points"):
         partition(graph, wide, cuts=[f"fw:{p}" for p in ports])
+
+
+def test_what_is_inserted_at_a_hook_leaves_the_program_behind_it_as_it_was() -> None:
+    before = partition(PLAIN, TWO)
+    new = Node(name="rl", port="wan"), Node(name="rl", port="lan")
+    edges = {e for e in PLAIN.edges if e.source.name != "wan"} | {
+        Edge(source=Node(name="wan"), target=new[0]),
+        Edge(source=new[1], target=Node(name="fw", port="wan")),
+        Edge(source=new[0], target=Node(name="drop")),
+    }
+    grown = Graph(
+        name="g",
+        hooks=PLAIN.hooks,
+        instances={**PLAIN.instances, "rl": Instance(package="rl")},
+        edges=tuple(sorted(edges)),
+    )
+    after = partition(grown, {**TWO, "rl": BOTH}, cuts=["wan", "rl:lan"], previous=before)
+    moved = segment_of(after, "rl:lan")
+    assert (moved.members, moved.head, moved.exits[:3]) == (
+        ("fw", "rt"),
+        segment_of(before, "hook:wan").head,
+        segment_of(before, "hook:wan").exits[:3],
+    )
+    assert segment_of(after, "hook:lan") == segment_of(before, "hook:lan")
