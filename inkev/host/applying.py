@@ -16,14 +16,12 @@ from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, SegmentLoad, TableHandle
 from inkev.host.linking import LinkedObject, Linker, LinkRequest
 from inkev.host.planning import Circumstances, plan_change
-from inkev.host.refusals import LADDER, Refusals, read_refusals, write_refusals
+from inkev.host.refusals import LADDER, LADDER_CODES, Refusals, read_refusals, write_refusals
 from inkev.host.rows import same_rows
 from inkev.host.state_changes import changed_state
 from inkev.host.surroundings import observe_surroundings
 
 OnProgress = Callable[[str], None]
-_LADDER_CODES = frozenset({"verifier-refused", "linker-died", "link-failed", "stack-too-deep"})
-"""What another pipeline may mend."""
 _OBJECTS = 256
 """Objects kept in memory; each is some 10 kB."""
 
@@ -183,7 +181,7 @@ class Applier:
             try:
                 return use(linked or self._linked(desired.requests[action.key], first, pipeline))
             except (KernelError, UserError) as refusal:
-                if refusal.code not in _LADDER_CODES:
+                if refusal.code not in LADDER_CODES:
                     raise
                 linked = None
                 self._refuse(first, action, refusal)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from inkev.base.errors import KernelError
+from inkev.base.errors import InkevError
 from inkev.base.limits import BLOCK_HEADER_BYTES, COMMON_REASONS
 from inkev.graph.model import ProgramType
 from inkev.graph.partition import Drop, Exit, Segment, Step
 from inkev.host.kernel import Kernel, SegmentLoad
 from inkev.host.linking import LinkedObject, Linker, LinkRequest, Member
 from inkev.host.members import make_member
-from inkev.host.refusals import LADDER
+from inkev.host.refusals import LADDER, LADDER_CODES
 from inkev.package.layout import Layout, MapLayout
 from inkev.package.manifest import HookKind, Manifest
 from inkev.package.packet_tests import PacketTest, entry_ports, exit_ports, expected_bytes, find_reason
@@ -78,8 +78,8 @@ class Bench:
         for pipeline in LADDER:
             try:
                 return self._load(port, self.linker.link(request, pipeline))
-            except KernelError as error:
-                if error.code != "verifier-refused" or pipeline == LADDER[-1]:
+            except InkevError as error:
+                if error.code not in LADDER_CODES or pipeline == LADDER[-1]:
                     raise
         raise AssertionError("the ladder has a last rung")
 

@@ -10,6 +10,9 @@ import msgspec
 LADDER = ("light-v3", "full-v3", "light-v2")
 """Pipelines in the order they are tried; past the last the segment is split."""
 
+LADDER_CODES = frozenset({"verifier-refused", "linker-died", "link-failed", "stack-too-deep"})
+"""What another pipeline may mend."""
+
 
 class Refusals(msgspec.Struct, kw_only=True):
     """The file `refusals.json` in a root's state folder; it may be deleted at any time."""
