@@ -10,19 +10,24 @@ from benchmarks.site import site
 INSTANCES = 10
 RUNS = 7
 GRAPH = "ten"
+HEAD = f"""[graph]
+name = "{GRAPH}"
+[hooks]
+wan = {{ interface = "wan", type = "tc-ingress" }}
+[devices]
+lan = {{ interface = "lan" }}
+"""
 
 
 def graph() -> str:
-    """Return a graph of ten instances: routers, switches and counters in a row."""
-    packages = [("switch", "p1", "p2"), ("router", "p1", "p2")]
-    parts, steps = [], ["wan"]
+    """Return a graph of ten instances in a row, of three packages, between an interface and another."""
+    packages = [("router", "p1", "p2"), ("counter", "", ""), ("ratelimit", "", "")]
+    parts, steps = [HEAD], ["wan"]
     for number in range(INSTANCES):
         package, way_in, way_out = packages[number % len(packages)]
         parts.append(f'[nf.n{number}]\npackage = "{package}"\n')
-        steps.append(f"{way_in}:n{number}:{way_out}")
-    return (f'[graph]\nname = "{GRAPH}"\n[hooks]\nwan = {{ interface = "wan", type = "tc-ingress" }}\n'
-            'lan = { interface = "lan", type = "tc-ingress" }\n' + "".join(parts) +
-            f'[edges]\nchains = ["{" <-> ".join([*steps, "lan"])}"]\n')
+        steps.append(f"{way_in}:n{number}:{way_out}" if way_in else f"n{number}")
+    return "".join([*parts, f'[edges]\nchains = ["{" -> ".join([*steps, "lan"])}"]\n'])
 
 
 def stitching() -> list[Measure]:
