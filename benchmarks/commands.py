@@ -20,14 +20,18 @@ lan = {{ interface = "lan" }}
 
 
 def graph() -> str:
-    """Return a graph of ten instances in a row, of three packages, between an interface and another."""
-    packages = [("router", "p1", "p2"), ("counter", "", ""), ("ratelimit", "", "")]
+    """Return a graph of ten instances in a row, of four packages, between an interface and another."""
+    packages = [("counter", "", ""), ("ratelimit", "", ""), ("firewall", "outside", "inside"), ("counter", "", ""),
+                ("router", "p1", "p2")]
     parts, steps = [HEAD], ["wan"]
     for number in range(INSTANCES):
         package, way_in, way_out = packages[number % len(packages)]
         parts.append(f'[nf.n{number}]\npackage = "{package}"\n')
         steps.append(f"{way_in}:n{number}:{way_out}" if way_in else f"n{number}")
-    return "".join([*parts, f'[edges]\nchains = ["{" -> ".join([*steps, "lan"])}"]\n'])
+    walls = [f'"n{number}:outside -> drop"' for number in range(INSTANCES)
+             if packages[number % len(packages)][0] == "firewall"]
+    chains = ", ".join([f'"{" -> ".join([*steps, "lan"])}"', *walls])
+    return "".join([*parts, f"[edges]\nchains = [{chains}]\n"])
 
 
 def stitching() -> list[Measure]:
@@ -35,7 +39,7 @@ def stitching() -> list[Measure]:
     everything, nothing = [], []
     with line() as hosts, hosts.edge.inside():
         file = str(site().write_graph(GRAPH, graph()))
-        site().inkev("stitch", file)
+        run(INKEV, "stitch", file, environment=site().environment)  # fills the caches: objects and Python's modules
         site().inkev("unstitch", GRAPH)
         for _ in range(RUNS):
             everything.append(run(INKEV, "stitch", file, environment=site().environment))

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +26,7 @@ class Stage:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self._host = host
         self._folder = folder
-        self._environment = {**os.environ, "INKEV_ROOT": str(root), "COLUMNS": "112"}
+        self._environment = {**os.environ, "INKEV_ROOT": str(root)}
 
     def heading(self, text: str) -> None:
         """Begin a chapter."""
@@ -36,11 +35,12 @@ class Stage:
 
     def say(self, text: str) -> None:
         """Tell what is about to be seen."""
-        self._console.print(Padding(text, (0, 2)), style="dim")
+        self._console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
 
     def show(self, text: str, style: str = "") -> None:
         """Show a figure or a file."""
-        self._console.print(Padding(Text(text.rstrip("\n"), style=style), (0, 4)))
+        for line in text.rstrip("\n").splitlines():
+            self._console.print(Text(f"    {line}" if line else "", style=style), soft_wrap=True)
 
     def inkev(self, *words: str, quiet: bool = False) -> str:
         """Type an `inkev` command, show what it prints, and return that.
@@ -69,7 +69,7 @@ class Stage:
 
     def verdict(self, text: str, *, good: bool) -> None:
         """Show the figure that counts."""
-        self._console.print(Padding(Text(text, style="bold green" if good else "bold red"), (0, 4)))
+        self.show(text, style="bold green" if good else "bold red")
 
 
 def _quoted(word: str) -> str:
