@@ -8,12 +8,13 @@ because a rule that is open on one side would be copied into every child of a cu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import NamedTuple
 
-LEAF_RULES = 3
+LEAF_RULES = 4
 """A leaf is cut while it holds more that a packet may have to be compared with."""
 
 MAX_LEAF_RULES = 63
@@ -30,16 +31,19 @@ GROUPS = 4
 WIDEST = 10
 """Most bits in a window: 1,024 children."""
 
-SMALL_COPY_COST, LARGE_COPY_COST = 0.25, 0.5
+SMALL_COPY_COST, LARGE_COPY_COST = 0.2, 0.6
 """Halvings that doubling the rules by copies is as bad as, in small and in large trees."""
 
-CROWDED, CROWDED_COPY_COST = 12, 0.2
+SMALL = 48
+"""For fewer rules than this only a few narrow windows are rated."""
+
+CROWDED, CROWDED_COPY_COST = 40, 0.2
 """A list longer than this is worth more copies."""
 
 SPARSE_COST = 0.12
 """Halvings that a bit of a window costs where it has more children than there are rules for."""
 
-SAMPLE = 96
+SAMPLE = 64
 """Rules looked at to choose a cut; all are dealt out."""
 
 
@@ -160,6 +164,10 @@ Twins = dict[tuple[int, ...], Leaf]
 """Leaves by the priorities in them: many regions need the same rules, and share one copy."""
 
 
+Ranges = dict[tuple[int, int], int]
+"""Ranges in one word, and how many rules have each."""
+
+
 def build(boxes: tuple[Box, ...], region: Region, depth: int = 0) -> Tree:
     """Return the tree for boxes (best first) that keys of the region may be in.
 
@@ -235,7 +243,9 @@ def choose(boxes: Sequence[Box], region: Region, copy: float) -> Choice | None:
     sample = boxes[::step]
     best: Choice | None = None
     for word in range(len(region.known)):
-        ranges = [span for span in (clip(box, region, word) for box in sample) if span[0] <= span[1]]
+        ranges: Ranges = Counter([clip(box, region, word) for box in sample])
+        for empty in [span for span in ranges if span[0] > span[1]]:
+            del ranges[empty]
         for shift, width in windows(ranges, region.known[word], len(boxes)):
             score = rate(ranges, shift, width, len(boxes), copy)
             if score > 0 and (best is None or score > best.score):
@@ -243,12 +253,12 @@ def choose(boxes: Sequence[Box], region: Region, copy: float) -> Choice | None:
     return best
 
 
-def windows(ranges: Sequence[tuple[int, int]], known: int, count: int) -> Iterator[tuple[int, int]]:
+def windows(ranges: Ranges, known: int, count: int) -> Iterator[tuple[int, int]]:
     """Yield (shift, width) of windows worth rating: from the first bits in which the ranges differ downwards."""
-    if not ranges:
+    if len(ranges) < 2:
         return
     differing = 0
-    first = ranges[0][0]
+    first = next(iter(ranges))[0]
     for low, high in ranges:
         differing |= (low ^ first) | (high ^ low)
     differing &= ~known
@@ -256,35 +266,31 @@ def windows(ranges: Sequence[tuple[int, int]], known: int, count: int) -> Iterat
         return
     top = differing.bit_length()
     widest = min(WIDEST, max(2, int(log2(count)) + 1))
-    for start in (top, top - 4, top - 8, top - 12, top - 16):
-        if start < 1:
-            return
-        for width in {1, 2, 3, 4, widest - 2, widest} if count < 64 else {widest - 4, widest - 2, widest}:
+    small = count < SMALL
+    for start in (top, top - 3, top - 7) if small else (top, top - 4, top - 8, top - 12, top - 16):
+        for width in (1, 2, 4) if small else (widest - 4, widest - 2, widest):
             if 0 < width <= start and not (known >> (start - width)) & ((1 << width) - 1):
                 yield start - width, width
 
 
-def rate(ranges: Sequence[tuple[int, int]], shift: int, width: int, count: int, copy: float) -> float:
+def rate(ranges: Ranges, shift: int, width: int, count: int, copy: float) -> float:
     """Return how many halvings of the list one such cut is worth, less what its copies cost; 0 or less is no use."""
     size = 1 << width
-    everywhere = 0
+    total = everywhere = copies = 0
     counts: dict[int, int] = {}
-    copies = 0
-    for low, high in ranges:
-        first, reached = reach(low, high, shift, width)
-        copies += reached
-        if reached == size:
-            everywhere += 1
-        elif reached == 1:
-            counts[first] = counts.get(first, 0) + 1
-        else:
-            for child in range(first, first + reached):
-                counts[child & (size - 1)] = counts.get(child & (size - 1), 0) + 1
-    total = len(ranges)
+    for (low, high), times in ranges.items():
+        total += times
+        first = low >> shift
+        reached = (high >> shift) - first + 1
+        if reached >= size:
+            everywhere += times
+            continue
+        copies += reached * times
+        for child in range(first, first + reached):
+            counts[child & (size - 1)] = counts.get(child & (size - 1), 0) + times
     if everywhere == total:
         return 0.0
-    specific = sum(counts.values())
     # Packets come as rules are: a child is met as often as it has rules of its own.
-    met = everywhere + sum(n * n for n in counts.values()) / specific
-    growth = copies / total
+    met = everywhere + sum([n * n for n in counts.values()]) / copies
+    growth = (copies + everywhere * size) / total
     return log2(total / met) - copy * log2(growth) - SPARSE_COST * width * (size > 2 * count)
