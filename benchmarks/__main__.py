@@ -48,9 +48,9 @@ def _figure(value: float | None, unit: str = "") -> str:
 def table(measures: list[Measure]) -> Table:
     """Return the figures as a table for people."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("measure", "left"), ("value", "right"), ("yardstick", "left"), ("value", "right"),
-                             ("ratio", "right"), ("target", "left"), ("", "left")):
-        shown.add_column(heading, justify=justify, no_wrap=heading == "value")
+    for heading in ("measure", "value", "yardstick", "value", "ratio", "target", ""):
+        figure = heading in {"value", "ratio"}
+        shown.add_column(heading, justify="right" if figure else "left", no_wrap=figure)
     for each in measures:
         met = ("[green]met[/]" if each.met else "[red]missed[/]") if each.target else ""
         shown.add_row(each.measure, _figure(each.value, each.unit) or each.note, each.yardstick,

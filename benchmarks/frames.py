@@ -48,7 +48,8 @@ def frame(*, source_mac: bytes, target_mac: bytes, source: IPv4Address, target: 
 def iter_flows(count: int, *, sources: IPv4Address, targets: IPv4Address, seed: int = 1) -> Iterator[
         tuple[IPv4Address, IPv4Address, int, int]]:
     """Yield different (source, target, source port, target port): addresses out of two /16 networks, seeded."""
-    chance, seen = random.Random(seed), set()
+    chance = random.Random(seed)
+    seen: set[tuple[IPv4Address, IPv4Address, int, int]] = set()
     while len(seen) < count:
         flow = (sources + chance.randrange(1, 1 << 16), targets + chance.randrange(1, 1 << 16),
                 chance.randrange(1024, 65536), chance.choice((53, 80, 443, 5353, 8080)))
