@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from benchmarks import edge
 from benchmarks.classbench import STYLES, TCP, UDP, Flow, Row, flows, rules
@@ -19,7 +20,7 @@ from inkev.bpf.maps import Map
 from inkev.bpf.membarrier import wait_for_programs
 from inkev.bpf.program import Program, ProgramType
 from inkev.datapath.classifier.table import ClassifierTable
-from inkev.datapath.pins import GraphPins
+from inkev.datapath.pins import GraphPins, names_in
 from inkev.package.reading import read_package
 
 RULES = 10_000
@@ -34,13 +35,22 @@ def _graph(*, stateful: bool) -> str:
             f'config = {{ stateful = {str(stateful).lower()} }}\n[edges]\nchains = ["wan <-> outside:fw:inside <-> lan"]\n')
 
 
+def _pinned(name: str) -> Path:
+    """Return where a map of the firewall is: in the newest generation, or kept from one before."""
+    pins = GraphPins(site().root.bpffs / edge.GRAPH)
+    newest = max(int(each.removeprefix("gen")) for each in names_in(pins.folder) if each.startswith("gen"))
+    found = pins.find_map((newest,), "fw", name)
+    if found is None:
+        raise FileNotFoundError(name)
+    return found
+
+
 @contextmanager
 def _running(hosts: Line, *, stateful: bool) -> Iterator[tuple[Program, ClassifierTable]]:
     """Stitch a firewall between wan and lan; yield the program and its table of rules, opened in this process."""
     declared = read_package(FIRST_PARTY / "firewall")[0].tables["rules"]
     with site().stitched(edge.GRAPH, _graph(stateful=stateful), hosts.edge), site().segment(edge.GRAPH, "wan") as segment:
-        folder = GraphPins(site().root.bpffs / edge.GRAPH).folder / "inst" / "fw"
-        held = [Map.open(folder / name) for name in MAPS]
+        held = [Map.open(_pinned(name)) for name in MAPS]
         try:
             yield segment, ClassifierTable(declared, *held, grace=wait_for_programs, find_interface=lambda _name: 0)
         finally:
