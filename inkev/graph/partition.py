@@ -36,7 +36,7 @@ class Out(msgspec.Struct, frozen=True, tag="out"):
     same_hook: bool = False
     """True where the packet entered by this very hook: transmit (xdp), continue (tc-egress)."""
     set: bool = False
-    """True for an interface set: the NF names the interface in pkt->out_ifindex."""
+    """True for an interface set: the NF names the interface by ikv_forward_to()."""
 
 
 class Pass(msgspec.Struct, frozen=True, tag="pass"):

@@ -30,7 +30,7 @@ GRAPH_NOT_MEMBER = 8
 FLAG_PARSED = 0x01
 FLAG_HAS_L4 = 0x10
 
-PACKET_BYTES = 80
+PACKET_BYTES = 64
 PACKET = {
     "ctx": (0, "ptr"),
     "data": (8, "ptr"),
@@ -39,36 +39,33 @@ PACKET = {
     "l4": (32, "ptr"),
     "block": (40, "ptr"),
     "in_ifindex": (48, "i32"),
-    "out_ifindex": (52, "i32"),
-    "mark": (56, "i32"),
-    "tenant": (60, "i32"),
-    "hash": (64, "i32"),
-    "ether_type": (68, "i16"),
-    "vlan": (70, "i16"),
-    "l3_offset": (72, "i16"),
-    "l4_offset": (74, "i16"),
-    "l4_protocol": (76, "i8"),
-    "flags": (77, "i8"),
-    "in_port": (78, "i8"),
-    "hops": (79, "i8"),
+    "ether_type": (52, "i16"),
+    "vlan": (54, "i16"),
+    "l3_offset": (56, "i16"),
+    "l4_offset": (58, "i16"),
+    "l4_protocol": (60, "i8"),
+    "flags": (61, "i8"),
+    "in_port": (62, "i8"),
 }
 """Field of `struct ikv_packet` to its offset and IR type."""
 
 SAVED = {
-    "mark": (4, "i32"),
-    "tenant": (8, "i32"),
-    "hash": (12, "i32"),
-    "ether_type": (16, "i16"),
-    "vlan": (18, "i16"),
-    "l3_offset": (20, "i16"),
-    "l4_offset": (22, "i16"),
-    "l4_protocol": (24, "i8"),
-    "flags": (25, "i8"),
-    "in_port": (26, "i8"),
-    "hops": (27, "i8"),
-    "out_ifindex": (28, "i32"),
+    "valid": (0, "i32"),
+    "out_ifindex": (4, "i32"),
+    "mark": (8, "i32"),
+    "tenant": (12, "i32"),
+    "hash": (16, "i32"),
+    "ether_type": (20, "i16"),
+    "vlan": (22, "i16"),
+    "l3_offset": (24, "i16"),
+    "l4_offset": (26, "i16"),
+    "l4_protocol": (28, "i8"),
+    "flags": (29, "i8"),
 }
-"""Field of `struct ikv_saved`, all but `valid` (offset 0), to its offset and IR type."""
+"""Field of `struct ikv_saved` to its offset and IR type."""
+
+PARSED_FIELDS = ("ether_type", "vlan", "l3_offset", "l4_offset", "l4_protocol", "flags")
+"""What the parser finds: in the packet while a segment runs, and left in the block by the parser itself."""
 
 BLOCK_GRAPH_DROPS = 128
 FIRST_PRIVATE_REASON = 16

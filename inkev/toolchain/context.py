@@ -50,43 +50,43 @@ class Context:
         """
         for field in ("l3", "l4"):
             self.set(field, data)
-        for field in ("ether_type", "vlan", "l3_offset", "l4_offset", "l4_protocol", "flags"):
+        for field in abi.PARSED_FIELDS:
             self.set(field, 0)
+
+    def kept(self, field: str) -> str:
+        """Return a field of what lives in the block."""
+        offset, kind = abi.SAVED[field]
+        return self.text.load(kind, self.block, self.side.saved + offset)
+
+    def keep(self, field: str, value: int | str) -> None:
+        """Write a field of what lives in the block."""
+        offset, kind = abi.SAVED[field]
+        self.text.store(kind, value, self.block, self.side.saved + offset)
 
     def begin(self, data: str) -> None:
         """Start with a packet that nobody has looked at."""
         self.forget_headers(data)
-        for field in ("out_ifindex", "mark", "tenant", "hash", "hops"):
-            self.set(field, 0)
+        for field in ("mark", "tenant", "hash"):
+            self.keep(field, 0)
 
     def refresh(self) -> None:
         """Read the packet again after code that may have changed anything of it."""
         self.forget_headers(self.read_bounds())
-        self.set("hash", 0)
-
-    def valid(self) -> str:
-        """Return the mark that says whether a context was saved."""
-        return self.text.load("i32", self.block, self.side.saved)
-
-    def set_valid(self, value: int) -> None:
-        """Write that mark."""
-        self.text.store("i32", value, self.block, self.side.saved)
+        self.keep("hash", 0)
 
     def restore(self, data: str) -> None:
         """Take over what the program before the stitch point knew."""
-        self.set_valid(0)
-        for field, (offset, kind) in abi.SAVED.items():
-            self.set(field, self.text.load(kind, self.block, self.side.saved + offset))
+        self.keep("valid", 0)
+        for field in abi.PARSED_FIELDS:
+            self.set(field, self.kept(field))
         for field in ("l3", "l4"):
-            offset16 = self.get(f"{field}_offset")
-            wide = self.text.let(f"zext i16 {offset16} to i64")
+            wide = self.text.let(f"zext i16 {self.get(f'{field}_offset')} to i64")
             self.set(field, self.text.at(data, self.text.let(f"and i64 {wide}, {OFFSET_MASK}")))
 
-    def save(self, in_port: int) -> None:
-        """Leave behind what is known, for the program behind the stitch point, which enters by `in_port`."""
-        hops = self.text.let(f"add i8 {self.get('hops')}, 1")
-        for field, (offset, kind) in abi.SAVED.items():
-            given: dict[str, int | str] = {"in_port": in_port, "hops": hops}
-            value = given[field] if field in given else self.get(field)
-            self.text.store(kind, value, self.block, self.side.saved + offset)
-        self.set_valid(1)
+    def save(self) -> None:
+        """Leave behind what is known, for the program behind the stitch point.
+
+        What the parser found it has left in the block itself; where that is no longer true, `flags` says so.
+        """
+        self.keep("flags", self.get("flags"))
+        self.keep("valid", 1)

@@ -44,7 +44,7 @@ class Leaving:
         LLVM merges two such calls into one with a variable index, 12 ns dearer; `nomerge` and an empty assembly that
         names the slot keep them apart. The emitted object is checked for it.
         """
-        self.context.save(slot.port)
+        self.context.save()
         apart = f'call void asm sideeffect "", "i,~{{memory}}"(i32 {slot.number})'
         self.text.do(apart)
         slots = self.text.name("ikv_slots")
@@ -52,7 +52,7 @@ class Leaving:
             abi.HELPER_TAIL_CALL, "i64", f"ptr {CTX}", f"ptr {slots}", f"i64 {slot.number}", suffix=NO_MERGE
         )
         self.text.do(apart)
-        self.context.set_valid(0)
+        self.context.keep("valid", 0)
         self.lose(abi.GRAPH_HOP_LIMIT if self.segment.cyclic else abi.GRAPH_MISSED_TAIL_CALL)
 
     def _go_out(self, out: Out) -> None:
@@ -92,7 +92,7 @@ class Leaving:
             self.redirect(self.text.load("i32", CTX, self.side.ifindex))
 
     def _go_out_of_set(self, out: Out) -> None:
-        ifindex = self.context.get("out_ifindex")
+        ifindex = self.context.kept("out_ifindex")
         stranger, member = self.text.new_label("stranger"), self.text.new_label("member")
         if self.side is abi.XDP:
             bcast = self.text.name(f"ikv_bcast{out.number}")

@@ -70,19 +70,19 @@ class Walk:
     def _start(self) -> None:
         text, context = self.text, self.context
         data = context.read_bounds()
-        text.branch(text.let(f"icmp eq i32 {context.valid()}, 0"), "fresh", "restored")
+        text.branch(text.let(f"icmp eq i32 {context.kept('valid')}, 0"), "fresh", "restored")
         text.label("restored")
         context.restore(data)
         text.jump("head")
         text.label("fresh")
         if self.segment.fresh:
             context.begin(data)
-            context.set("in_port", self.segment.head.port if isinstance(self.segment.head, Step) else 0)
             text.jump("head")
         else:
             self.leaving.lose(abi.GRAPH_BAD_VERDICT)
         text.label("head")
         if isinstance(self.segment.head, Step):
+            context.set("in_port", self.segment.head.port)
             text.jump(f"member.{self._serving(self.segment.head)}")
         else:
             self.leaving.leave(self.segment.head)
@@ -204,7 +204,7 @@ class Walk:
         text.label(f"transmit.{number}")
         self.leaving.transmit()
         text.label(f"redirect.{number}")
-        self.leaving.redirect(self.context.get("out_ifindex"))
+        self.leaving.redirect(self.context.kept("out_ifindex"))
         if callee.member.dialect != "inkev":
             text.label(f"redirected.{number}")
             text.returns(self.side.redirecting)

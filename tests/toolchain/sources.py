@@ -43,7 +43,7 @@ struct verdict_config { __u32 verdict; __u32 ifindex; };
 IKV_CONFIG(struct verdict_config, config);
 IKV_NF int nf(struct ikv_packet *pkt)
 {
-	pkt->out_ifindex = config.ifindex;
+	ikv_kept(pkt)->out_ifindex = config.ifindex;
 	return config.verdict;
 }
 """
@@ -72,17 +72,16 @@ IKV_NF int nf(struct ikv_packet *pkt)
 {
 	if (!(pkt->flags & IKV_PARSED)) {
 		ikv_parse(pkt);
-		pkt->mark = 7;
-		pkt->hash = 99;
+		ikv_kept(pkt)->mark = 7;
+		ikv_kept(pkt)->hash = 99;
 		return ikv_forward(pkt, 0);
 	}
 	struct ikv_udp *udp = ikv_udp(pkt);
 	if (!udp || udp->dst != bpf_htons(53))
 		return ikv_drop(pkt, IKV_DROP_UNSUPPORTED);
-	ikv_add(pkt, 0, pkt->mark);
-	ikv_add(pkt, 1, pkt->hash);
+	ikv_add(pkt, 0, ikv_kept(pkt)->mark);
+	ikv_add(pkt, 1, ikv_kept(pkt)->hash);
 	ikv_add(pkt, 2, pkt->in_port);
-	ikv_add(pkt, 3, pkt->hops);
 	return ikv_pass(pkt);
 }
 """

@@ -25,7 +25,7 @@ IKV_NF int nf(struct ikv_packet *pkt)
 	__u8 local[6] = { 1, 2, 3 };
 	if (!eth)
 		return ikv_drop(pkt, IKV_DROP_MALFORMED);
-	pkt->mark = local[pkt->in_port & 3];
+	ikv_kept(pkt)->mark = local[pkt->in_port & 3];
 	EFFECT
 	return ikv_forward(pkt, 0);
 }

@@ -81,14 +81,10 @@ struct ikv_packet {
 	ikv_ctx *ctx;
 	void *data; /* start of the frame; ikv_refresh() after anything that moves it */
 	void *end;
-	void *l3; /* data + l3_offset: always into the packet, what is there only the flags tell */
-	void *l4; /* data + l4_offset, likewise */
+	void *l3; /* always a packet pointer; the network header where flags say so */
+	void *l4;
 	__u8 *block; /* the graph's per-CPU block: a map value of IKV_BLOCK_BYTES */
 	__u32 in_ifindex;
-	__u32 out_ifindex; /* for an interface set or a redirect: where to */
-	__u32 mark;
-	__u32 tenant;
-	__u32 hash;	  /* flow hash, 0 until somebody asks */
 	__u16 ether_type; /* host order, of the innermost header after VLAN tags */
 	__u16 vlan;	  /* outermost VLAN id in host order (12 bits), 0 where untagged */
 	__u16 l3_offset;  /* bytes from data */
@@ -96,24 +92,26 @@ struct ikv_packet {
 	__u8 l4_protocol;
 	__u8 flags;
 	__u8 in_port; /* the port number it entered this instance by */
-	__u8 hops;
+	__u8 zero;
 };
 
-/* What is carried across a stitch point, in the block; one per program type. */
+/*
+ * What of a packet lives in the block, one per program type, and so crosses a stitch point for nothing: see ikv_kept().
+ * The parser leaves its findings here; the walk writes flags and valid when it leaves a segment.
+ */
 struct ikv_saved {
-	__u32 valid; /* 1 from just before the tail call until the reader has it */
+	__u32 valid;	   /* 1 from just before the tail call until the reader has it */
+	__u32 out_ifindex; /* for an interface set or a redirect: where to */
 	__u32 mark;
 	__u32 tenant;
-	__u32 hash;
+	__u32 hash; /* flow hash, 0 until somebody asks */
 	__u16 ether_type;
 	__u16 vlan;
 	__u16 l3_offset;
 	__u16 l4_offset;
 	__u8 l4_protocol;
 	__u8 flags;
-	__u8 in_port;
-	__u8 hops;
-	__u32 out_ifindex;
+	__u8 zero[2];
 };
 
 #define IKV_BLOCK_BYTES 32768
@@ -135,14 +133,15 @@ struct ikv_self {
 	__u64 seed;	 /* not 0 only in tests: time and random become functions of it */
 };
 
-_Static_assert(sizeof(struct ikv_packet) == 80, "the walk allocates 80 bytes");
+_Static_assert(sizeof(struct ikv_packet) == 64, "the walk allocates 64 bytes");
 _Static_assert(__builtin_offsetof(struct ikv_packet, block) == 40, "walk ABI");
 _Static_assert(__builtin_offsetof(struct ikv_packet, in_ifindex) == 48, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_packet, hash) == 64, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_packet, ether_type) == 68, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_packet, l4_protocol) == 76, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_packet, in_port) == 78, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_packet, ether_type) == 52, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_packet, l4_protocol) == 60, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_packet, in_port) == 62, "walk ABI");
 _Static_assert(sizeof(struct ikv_saved) == 32, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_saved, ether_type) == 20, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_saved, flags) == 29, "walk ABI");
 _Static_assert(sizeof(struct ikv_self) == 24, "walk ABI");
 
 #endif

@@ -38,6 +38,7 @@ IKV_INLINE void ikv_forget(struct ikv_packet *pkt)
 
 #ifdef IKV_HOOK_TC
 
+#define IKV_BLOCK_SAVED IKV_BLOCK_SAVED_TC
 #define IKV_PULL_BYTES 256 /* link, network, extension and transport headers together */
 
 /* Whole packet in bytes, GSO and paged data included. */
@@ -186,6 +187,8 @@ IKV_INLINE int ikv_shrink_head(struct ikv_packet *pkt, __u32 bytes)
 
 #else
 
+#define IKV_BLOCK_SAVED IKV_BLOCK_SAVED_XDP
+
 /* Made opaque at full width: narrowed, it would be 32-bit pointer arithmetic, which the verifier refuses. */
 IKV_INLINE __u32 ikv_length(struct ikv_packet *pkt)
 {
@@ -331,6 +334,12 @@ IKV_INLINE int ikv_vlan_pop(struct ikv_packet *pkt)
 }
 
 #endif
+
+/* What of the packet lives in the block: mark, tenant, hash, out_ifindex. */
+IKV_INLINE struct ikv_saved *ikv_kept(struct ikv_packet *pkt)
+{
+	return (struct ikv_saved *)(pkt->block + IKV_BLOCK_SAVED);
+}
 
 /*
  * Move the packet's start: `delta` bytes off it where positive, new zero bytes before it where negative. A constant.

@@ -184,13 +184,13 @@ IKV_INLINE __u32 ikv_flow_hash(struct ikv_packet *pkt)
 	struct ikv_flow4 key4;
 	struct ikv_flow6 key6;
 
-	if (pkt->hash)
-		return pkt->hash;
+	if (ikv_kept(pkt)->hash)
+		return ikv_kept(pkt)->hash;
 	if (!ikv_flow4(pkt, &key4))
-		pkt->hash = ikv_hash4(&key4);
+		ikv_kept(pkt)->hash = ikv_hash4(&key4);
 	else if (!ikv_flow6(pkt, &key6))
-		pkt->hash = ikv_hash6(&key6);
-	return pkt->hash;
+		ikv_kept(pkt)->hash = ikv_hash6(&key6);
+	return ikv_kept(pkt)->hash;
 }
 
 #endif

@@ -241,10 +241,10 @@ IKV_INLINE int ikv_parse_network(struct ikv_packet *pkt, struct ikv_found *found
 	return 0;
 }
 
-/* Note what was found, by way of the block's scratch bytes: what is read back has no history. */
+/* Note what was found where it crosses a stitch point from; what is read back has no history for the verifier. */
 IKV_INLINE void ikv_settle(struct ikv_packet *pkt, const struct ikv_found *found)
 {
-	volatile struct ikv_found *settled = (void *)(pkt->block + IKV_BLOCK_SCRATCH);
+	volatile struct ikv_saved *settled = ikv_kept(pkt);
 
 	settled->ether_type = found->ether_type;
 	settled->vlan = found->vlan;

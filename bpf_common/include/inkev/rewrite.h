@@ -85,7 +85,7 @@ IKV_INLINE int ikv_ipv4_set_address(struct ikv_packet *pkt, __u32 offset, __be32
 	change = ikv_sum_change(*field, address);
 	ip->checksum = ikv_checksum_apply(ip->checksum, change);
 	*field = address;
-	pkt->hash = 0;
+	ikv_kept(pkt)->hash = 0;
 	at = ikv_l4_checksum_at(pkt);
 	if (at < 0 || pkt->l4_protocol == IKV_PROTO_ICMPV6)
 		return 0;
@@ -123,7 +123,7 @@ IKV_INLINE int ikv_ipv6_set_address(struct ikv_packet *pkt, __u32 offset, const 
 	if (!ip)
 		return -IKV_DROP_UNSUPPORTED;
 	change = ikv_ipv6_write((void *)ip + offset, address);
-	pkt->hash = 0;
+	ikv_kept(pkt)->hash = 0;
 	at = ikv_l4_checksum_at(pkt);
 	if (at < 0) {
 		ikv_note_change(pkt, change);
@@ -157,7 +157,7 @@ IKV_INLINE int ikv_l4_set_port(struct ikv_packet *pkt, __u32 offset, __be16 port
 	field = pkt->l4 + offset;
 	change = ikv_sum_change(*field, port);
 	*field = port;
-	pkt->hash = 0;
+	ikv_kept(pkt)->hash = 0;
 	return ikv_l4_checksum_change(pkt, at, change, ikv_udp_flags(pkt));
 }
 

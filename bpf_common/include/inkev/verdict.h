@@ -17,7 +17,7 @@ IKV_INLINE int ikv_forward(struct ikv_packet *pkt, __u32 port)
 /* The same, naming the interface for a port that leads to a set of them. */
 IKV_INLINE int ikv_forward_to(struct ikv_packet *pkt, __u32 port, __u32 ifindex)
 {
-	pkt->out_ifindex = ifindex;
+	ikv_kept(pkt)->out_ifindex = ifindex;
 	return IKV_VERDICT(IKV_VERDICT_FORWARD, port);
 }
 
@@ -45,7 +45,7 @@ IKV_INLINE int ikv_transmit(struct ikv_packet *pkt)
 /* Out of any interface, whatever the graph says. */
 IKV_INLINE int ikv_redirect(struct ikv_packet *pkt, __u32 ifindex)
 {
-	pkt->out_ifindex = ifindex;
+	ikv_kept(pkt)->out_ifindex = ifindex;
 	return IKV_VERDICT(IKV_VERDICT_REDIRECT, 0);
 }
 

@@ -24,7 +24,10 @@ IKV_INLINE int begin(struct ikv_packet *pkt, ikv_ctx *ctx)
 	pkt->ctx = ctx;
 	pkt->block = bpf_map_lookup_elem(&ikv_block, &zero);
 	ikv_refresh(pkt);
-	return pkt->block ? 0 : -1;
+	if (!pkt->block)
+		return -1;
+	__builtin_memset(ikv_kept(pkt), 0, sizeof(struct ikv_saved)); /* as the walk begins */
+	return 0;
 }
 
 /* A program that returns the entry's verdict. */
