@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.measure import Benchmark, Measure, failed
+from benchmarks.report import markdown, table
 from inkev.base.errors import InkevError
 
 LATEST = Path(__file__).parent / "latest.json"
@@ -38,33 +38,16 @@ def run(benchmark: Benchmark) -> list[Measure]:
         return [failed(benchmark.name, f"{type(error).__name__}: {error}")]
 
 
-def _figure(value: float | None, unit: str = "") -> str:
-    if value is None:
-        return ""
-    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f} {unit}".rstrip()
-
-
-def table(measures: list[Measure]) -> Table:
-    """Return the figures as a table for people."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("measure", "value", "yardstick", "value", "ratio", "target", ""):
-        figure = heading in {"value", "ratio"}
-        shown.add_column(heading, justify="right" if figure else "left", no_wrap=figure)
-    for each in measures:
-        met = ("[green]met[/]" if each.met else "[red]missed[/]") if each.target else ""
-        shown.add_row(each.measure, _figure(each.value, each.unit) or each.note, each.yardstick,
-                      _figure(each.yardstick_value, each.unit), _figure(each.ratio, "x") if each.ratio else "",
-                      each.target, met)
-    return shown
-
-
 @click.command(help=__doc__)
 @click.option("--only", default="", metavar="PATTERN", help="Run only benchmarks whose name contains the pattern.")
 @click.option("--list", "listing", is_flag=True, help="Print the names of the benchmarks and stop.")
+@click.option("--markdown", "show", is_flag=True, help="Print the last run's figures as Markdown and stop.")
 @click.option("--output", default=str(LATEST), metavar="FILE", help="Where the figures go as JSON.")
-def main(*, only: str, listing: bool, output: str) -> None:
+def main(*, only: str, listing: bool, show: bool, output: str) -> None:
     """Measure, print, write; always ends well, for a missed target is a figure and no failure."""
+    if show:
+        print(markdown(msgspec.json.decode(Path(output).read_bytes(), type=list[Measure])))
+        return
     console = Console(width=None if Console().is_terminal else 170)
     measures: list[Measure] = []
     for benchmark in iter_benchmarks(only):
