@@ -1,7 +1,8 @@
-"""Rule sets and flows in the style of ClassBench's acl, fw and ipc seeds (Taylor and Turner, INFOCOM 2005), made from a seed.
+"""Rule sets and flows in the style of ClassBench's acl, fw and ipc seeds (Taylor and Turner, INFOCOM 2005), repeatable.
 
 Each style is a table of shares: how often an address is a wildcard and how long its prefix is otherwise, which of the
-paper's port classes (wildcard, high, low, arbitrary range, exact) each l4 port falls in, and the protocols. Addresses nest: they come
+paper's port classes (wildcard, high, low, arbitrary range, exact) each l4 port falls in, and the protocols. Addresses
+nest: they come
 from a few sites, each with subnets of its own. Nothing here touches the kernel.
 """
 
@@ -61,8 +62,8 @@ STYLES: dict[str, Style] = {
     ),
 }
 
-COMMON_PORTS = (20, 21, 22, 23, 25, 53, 80, 110, 123, 135, 139, 143, 161, 389, 443, 445, 514, 993, 1433, 1521, 1723, 3128,
-                3306, 3389, 5060, 5432, 5900, 6379, 8080, 8443, 9092, 27017)
+COMMON_PORTS = (20, 21, 22, 23, 25, 53, 80, 110, 123, 135, 139, 143, 161, 389, 443, 445, 514, 993, 1433, 1521, 1723,
+                3128, 3306, 3389, 5060, 5432, 5900, 6379, 8080, 8443, 9092, 27017)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class _Addresses:
         return self._base | address << 64, 64 if length == 32 else 32 + length
 
 
-def _pick(rng: random.Random, shares: Shares) -> Any:
+def _pick(rng: random.Random, shares: Shares) -> Any:  # noqa: ANN401 - a share is of anything
     return rng.choices([value for value, _ in shares], [weight for _, weight in shares])[0]
 
 

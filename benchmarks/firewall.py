@@ -32,7 +32,8 @@ MAPS = ("rules", "rules_tree", "rules_hits")
 def _graph(*, stateful: bool) -> str:
     return (f'[graph]\nname = "{edge.GRAPH}"\n[hooks]\nwan = {{ interface = "wan", type = "xdp" }}\n'
             'lan = { interface = "lan", type = "xdp" }\n[nf.fw]\npackage = "firewall"\n'
-            f'config = {{ stateful = {str(stateful).lower()} }}\n[edges]\nchains = ["wan <-> outside:fw:inside <-> lan"]\n')
+            f'config = {{ stateful = {str(stateful).lower()} }}\n[edges]\n'
+            'chains = ["wan <-> outside:fw:inside <-> lan"]\n')
 
 
 def _pinned(name: str) -> Path:
@@ -49,7 +50,8 @@ def _pinned(name: str) -> Path:
 def _running(hosts: Line, *, stateful: bool) -> Iterator[tuple[Program, ClassifierTable]]:
     """Stitch a firewall between wan and lan; yield the program and its table of rules, opened in this process."""
     declared = read_package(FIRST_PARTY / "firewall")[0].tables["rules"]
-    with site().stitched(edge.GRAPH, _graph(stateful=stateful), hosts.edge), site().segment(edge.GRAPH, "wan") as segment:
+    text = _graph(stateful=stateful)
+    with site().stitched(edge.GRAPH, text, hosts.edge), site().segment(edge.GRAPH, "wan") as segment:
         held = [Map.open(_pinned(name)) for name in MAPS]
         try:
             yield segment, ClassifierTable(declared, *held, grace=wait_for_programs, find_interface=lambda _name: 0)

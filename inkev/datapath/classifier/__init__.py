@@ -1,1 +1,1 @@
-"""Ordered rules in a running instance: rows to rules, rules to trees, trees to the arena that <inkev/classify.h> searches."""
+"""Ordered rules of an instance: rows to rules, to trees, to the arena that <inkev/classify.h> searches."""

@@ -21,6 +21,8 @@ from inkev.package.transport import ANY_PORT, PortRange, TcpFlags
 _RECORD = Struct("=II16s16s8B4H2B6x16s")
 RECORD_BYTES = _RECORD.size
 
+ANY_FLAGS = TcpFlags(0, 0)
+
 V4, V6 = 1, 2
 """Bits of `Rule.families`."""
 
@@ -40,7 +42,7 @@ class Match:
     sport: PortRange = ANY_PORT
     dport: PortRange = ANY_PORT
     protocol: int = 0
-    tcp: TcpFlags = TcpFlags(0, 0)
+    tcp: TcpFlags = ANY_FLAGS
     port: int = 0
     """Port of entry, from 1; 0 is any."""
     interface: str = ""
@@ -88,10 +90,17 @@ def parse_rule(table: Table, row: Mapping[str, Any], find_interface: FindInterfa
     match = Match(
         src=values.get("src", EVERYTHING), dst=values.get("dst", EVERYTHING), sport=values.get("sport", ANY_PORT),
         dport=values.get("dport", ANY_PORT), protocol=values.get("protocol", 0),
-        tcp=values.get("tcp-flags", TcpFlags(0, 0)), port=values.get("from", 0), interface=f"#{interface}" if isinstance(interface, int) and interface else str(interface or ""))
+        tcp=values.get("tcp-flags", ANY_FLAGS), port=values.get("from", 0), interface=_interface_name(interface))
     _check_match(match)
     ifindex = find_interface(interface) if isinstance(interface, str) else interface
     return Rule(match, values["verdict"], ifindex)
+
+
+def _interface_name(interface: str | int) -> str:
+    """Return the text form that stays in the record."""
+    if isinstance(interface, str):
+        return interface
+    return f"#{interface}" if interface else ""
 
 
 def _check_columns(table: Table, row: Mapping[str, Any]) -> None:
@@ -106,7 +115,7 @@ def _check_columns(table: Table, row: Mapping[str, Any]) -> None:
     faults.check()
 
 
-def _parse_column(table: Table, name: str, raw: object) -> Any:
+def _parse_column(table: Table, name: str, raw: object) -> Any:  # noqa: ANN401 - each type has values of its own
     column = table.columns[name]
     if raw is None:
         raw = column.default if column.default is not None else DEFAULTS[name]
@@ -132,7 +141,7 @@ def format_rule(table: Table, rule: Rule) -> dict[str, Any]:
     values: dict[str, Any] = {
         "src": match.src, "dst": match.dst, "sport": match.sport, "dport": match.dport, "protocol": match.protocol,
         "tcp-flags": match.tcp, "from": match.port, "verdict": rule.action}
-    row = {}
+    row: dict[str, Any] = {}
     for name, column in table.columns.items():
         if name == "interface":
             row[name] = match.interface or "any"

@@ -1,6 +1,7 @@
 """The table of ordered rules of one running instance, as operators edit it.
 
-Holds a cache of what the kernel's maps say, and drops it when another process has made a change (the arena counts them). Two processes
+Holds a cache of what the kernel's maps say, and drops it when another process has made a change (the arena counts
+them). Two processes
 must not write at once: whoever opens a table holds the root's lock.
 """
 
@@ -182,7 +183,8 @@ class ClassifierTable:
         rule = self._parse({"verdict": verdict.values[0] if verdict.values else 0, **row})
         number = self._numbers.get(rule.match)
         if number is None:
-            raise UserError("no-such-row", "no rule matches exactly these packets", hint="list the table: columns left out are any")
+            raise UserError("no-such-row", "no rule matches exactly these packets",
+                            hint="list the table: columns left out are any")
         return number
 
     # --- changes ---
@@ -220,8 +222,7 @@ class ClassifierTable:
             return
         new = Record(rule, priority, old.group)
         boxes = {family: box_of(new, number, family) for family in self._families(rule)}
-        edits = [self._edit(family, old, number, lambda held, box=boxes[family]: _with(_without(held, old.priority), box),
-                            priority) for family in boxes]
+        edits = [self._edit(family, old, number, _swap(old.priority, box), priority) for family, box in boxes.items()]
         self._order.remove((old.priority, number))
         self._keep(number, new)
         self._apply(edits)
@@ -308,8 +309,9 @@ class ClassifierTable:
 
     def _number(self, rules: list[Rule]) -> tuple[dict[int, Record], list[int]]:
         """Return the rules under their numbers, kept where the match was there before, and which numbers are new."""
-        free = iter([number for number in (*reversed(self._free), *self._resting) if number not in self._records]
-                    + [number for match, number in self._numbers.items() if match not in {rule.match for rule in rules}])
+        kept = {rule.match for rule in rules}
+        free = iter([*reversed(self._free), *self._resting,
+                     *(number for match, number in self._numbers.items() if match not in kept)])
         records, fresh = {}, []
         for place, rule in enumerate(rules, 1):
             number = self._numbers.get(rule.match)
@@ -361,6 +363,11 @@ def _grouped(records: Mapping[int, Record], family: Family) -> Iterator[list[Box
             groups[record.group].append(box_of(record, number, family))
     for boxes in groups:
         yield sorted(boxes)
+
+
+def _swap(priority: int, box: Box) -> Change:
+    """Return the change that puts a box in the place of the one with this priority."""
+    return lambda boxes: _with(_without(boxes, priority), box)
 
 
 def _with(boxes: list[Box], box: Box) -> list[Box]:

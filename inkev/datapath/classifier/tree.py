@@ -1,8 +1,11 @@
 """Decision trees over ordered rules: which bits of the key to look at next, until few rules are left.
 
-Pure: from boxes to trees. A node looks at one window of bits of one word of the key (equal cuts, as in HiCuts and CutSplit, but a
-window may stand anywhere in the word, so that what a site's addresses share costs no level). A leaf compares whole rules, so a
-window never has to prove anything. Rules are parted into four groups by which addresses are specific, each with a tree of its own,
+Pure: from boxes to trees. A node looks at one window of bits of one word of the key (equal cuts, as in HiCuts and
+CutSplit, but a
+window may stand anywhere in the word, so that what a site's addresses share costs no level). A leaf compares whole
+rules, so a
+window never has to prove anything. Rules are parted into four groups by which addresses are specific, each with a
+tree of its own,
 because a rule that is open on one side would be copied into every child of a cut on that side.
 """
 
@@ -62,7 +65,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """Few boxes, best first. Those after `seen` lie below one that always matches: kept for when that one is removed."""
+    """Few boxes, best first. Those after `seen` lie below one that always matches, and wait for its removal."""
 
     boxes: tuple[Box, ...]
     seen: int
@@ -99,7 +102,7 @@ class Region(NamedTuple):
 
 
 def whole(sizes: Sequence[int]) -> Region:
-    """Return the region of every key whose words have these sizes in bits: bits beyond a word's size are known to be 0."""
+    """Return the region of every key whose words have these sizes in bits; bits beyond are known to be 0."""
     return Region(tuple(~((1 << size) - 1) & 0xFFFFFFFF for size in sizes), (0,) * len(sizes))
 
 
@@ -120,7 +123,7 @@ def reach(low: int, high: int, shift: int, width: int) -> Span:
 
 
 def clip(box: Box, region: Region, word: int) -> tuple[int, int]:
-    """Return the part of the box's range in `word` that keys of the region can be in: exact for leading bits, wider otherwise."""
+    """Return the part of the box's range in `word` that keys of the region can have; exact where bits lead."""
     value = region.value[word]
     low, high = box.low[word], box.high[word]
     top = value | ~region.known[word] & 0xFFFFFFFF
@@ -138,7 +141,7 @@ def covers(box: Box, region: Region) -> bool:
 
 
 def weight(boxes: Sequence[Box], region: Region) -> int:
-    """Return how many of the boxes (best first) a packet may be compared with: those down to one that always matches."""
+    """Return how many of the boxes (best first) a search looks at: those down to one that always matches."""
     for place, box in enumerate(boxes):
         if covers(box, region):
             return place + 1
@@ -146,7 +149,7 @@ def weight(boxes: Sequence[Box], region: Region) -> int:
 
 
 def group(source_bits: int, destination_bits: int) -> int:
-    """Return the group for prefixes of these lengths: 0 both are specific, 1 the source, 2 the destination, 3 neither."""
+    """Return the group for prefixes of these lengths: 0 both are specific, 1 source, 2 destination, 3 neither."""
     return (0 if source_bits >= SPECIFIC_BITS else 2) + (0 if destination_bits >= SPECIFIC_BITS else 1)
 
 
@@ -188,7 +191,7 @@ class Costs(NamedTuple):
 
 
 def copy_cost(count: int) -> float:
-    """Return what copies cost in a tree of so many rules: a small tree may grow, for it still fits the processor's caches."""
+    """Return what copies cost in a tree of so many rules: a small one may grow and still fit the caches."""
     return min(LARGE_COPY_COST, SMALL_COPY_COST + 0.05 * max(0.0, log2(count / 64))) if count else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What the 64-bit words of the arena mean: nodes, and rules as leaves hold them. The other half is <inkev/classify.h>."""
+"""What the 64-bit words of the arena mean: nodes, and rules in leaves. The other half is <inkev/classify.h>."""
 
 from __future__ import annotations
 
