@@ -13,7 +13,9 @@ Change = Callable[[list[Box]], list[Box]]
 """What becomes of a leaf's rules; gets and returns them best first."""
 
 SLACK = 2
-"""A leaf grows to this many times what a fresh tree would give it before it is cut."""
+"""A leaf grows to this many times what a fresh tree would give it before it is cut.
+
+One that could not be cut then is tried again each time it has doubled."""
 
 FAR = 400
 """A rule that reaches more leaves than this is better off in another group."""
@@ -65,7 +67,7 @@ class Edit:
         if not boxes:
             return NO_RULES
         seen = weight(boxes, region)
-        if seen > SLACK * LEAF_RULES:
+        if seen > SLACK * LEAF_RULES and seen.bit_length() > unpack_node(packed).size.bit_length():
             return self.draft.place(build(boxes, region, depth))
         return self._shared(unpack_node(packed).base, boxes, seen)
 
