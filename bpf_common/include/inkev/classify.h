@@ -23,9 +23,9 @@
 #define BPF_F_MMAPABLE (1U << 10)
 #endif
 
-#define IKV_CLASS_DEPTH 12	 /* cuts from a root to a leaf */
+#define IKV_CLASS_DEPTH 12	/* cuts from a root to a leaf */
 #define IKV_CLASS_LEAF_RULES 63 /* rules in a leaf */
-#define IKV_CLASS_GROUPS 4	 /* trees of an address family */
+#define IKV_CLASS_GROUPS 4	/* trees of an address family */
 #define IKV_CLASS_SPARE_WORDS \
 	16		  /* after the arena: a rule that begins in its last word ends here */
 #define IKV_CLASS_LEAF 15 /* in place of a key word: the node is a leaf */
@@ -186,7 +186,8 @@ IKV_INLINE __u64 ikv_class_leaf6(const struct ikv_class_arena *arena,
  * A node: bits 0 to 23, where its children or rules begin; 24 to 27, the word of the key, or IKV_CLASS_LEAF; 28 to 32,
  * shift; 33 to 39, width of the window or number of rules; 40 to 63, the best priority below it.
  */
-IKV_INLINE __u64 ikv_class_child(const struct ikv_class_arena *arena, const struct ikv_class_key *key, __u64 node)
+IKV_INLINE __u64 ikv_class_child(const struct ikv_class_arena *arena,
+				 const struct ikv_class_key *key, __u64 node)
 {
 	__u32 window = (1U << (node >> 33 & 15)) - 1;
 	__u32 child = key->word[node >> 24 & 15] >> (node >> 28 & 31) & window;
@@ -195,8 +196,8 @@ IKV_INLINE __u64 ikv_class_child(const struct ikv_class_arena *arena, const stru
 }
 
 /* The better of `found` and what the tree of one root holds. */
-IKV_INLINE __u64 ikv_class_tree(const struct ikv_class_arena *arena, const struct ikv_class_key *key, __u64 node,
-				__u64 found)
+IKV_INLINE __u64 ikv_class_tree(const struct ikv_class_arena *arena,
+				const struct ikv_class_key *key, __u64 node, __u64 found)
 {
 #pragma clang loop unroll(disable)
 	for (__u32 depth = 0; depth <= IKV_CLASS_DEPTH; depth++) {
@@ -264,61 +265,62 @@ IKV_INLINE int ikv_class_key(struct ikv_packet *pkt, struct ikv_class_key *key)
  * would follow every combination of ways through four trees (1,000,000 instructions, Linux 6.18).
  * `count` is at most 65,536, `size` (in words of 8 bytes) a power of two, at most 1 << 24.
  */
-#define IKV_CLASSIFIER(name, count, size)                    \
-	struct {                                             \
-		__uint(type, BPF_MAP_TYPE_ARRAY);            \
-		__uint(map_flags, BPF_F_MMAPABLE);           \
-		__uint(max_entries, count);                  \
-		__type(key, __u32);                          \
-		__type(value, struct ikv_class_rule);        \
-	} name SEC(".maps");                                 \
-	struct name##_words {                                \
-		__u64 word[(size) + IKV_CLASS_SPARE_WORDS];  \
-	};                                                   \
-	struct {                                             \
-		__uint(type, BPF_MAP_TYPE_ARRAY);            \
-		__uint(map_flags, BPF_F_MMAPABLE);           \
-		__uint(max_entries, 1);                      \
-		__type(key, __u32);                          \
-		__type(value, struct name##_words);          \
-	} name##_tree SEC(".maps");                          \
-	struct {                                             \
-		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);     \
-		__uint(max_entries, count);                  \
-		__type(key, __u32);                          \
-		__type(value, __u64);                        \
-	} name##_hits SEC(".maps"); \
-	_Static_assert(((size) & ((size)-1)) == 0 && (size) <= 1 << 24, "a power of two"); \
-	__attribute__((noinline)) __u64 name##_better(const struct ikv_class_key *key, __u64 node, __u64 found) \
-	{ \
-		__u32 zero = 0; \
+#define IKV_CLASSIFIER(name, count, size)                                                    \
+	struct {                                                                             \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                            \
+		__uint(map_flags, BPF_F_MMAPABLE);                                           \
+		__uint(max_entries, count);                                                  \
+		__type(key, __u32);                                                          \
+		__type(value, struct ikv_class_rule);                                        \
+	} name SEC(".maps");                                                                 \
+	struct name##_words {                                                                \
+		__u64 word[(size) + IKV_CLASS_SPARE_WORDS];                                  \
+	};                                                                                   \
+	struct {                                                                             \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                            \
+		__uint(map_flags, BPF_F_MMAPABLE);                                           \
+		__uint(max_entries, 1);                                                      \
+		__type(key, __u32);                                                          \
+		__type(value, struct name##_words);                                          \
+	} name##_tree SEC(".maps");                                                          \
+	struct {                                                                             \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                     \
+		__uint(max_entries, count);                                                  \
+		__type(key, __u32);                                                          \
+		__type(value, __u64);                                                        \
+	} name##_hits SEC(".maps");                                                          \
+	_Static_assert(((size) & ((size)-1)) == 0 && (size) <= 1 << 24, "a power of two");   \
+	__attribute__((noinline))                                                            \
+	__u64 name##_better(const struct ikv_class_key *key, __u64 node, __u64 found)        \
+	{                                                                                    \
+		__u32 zero = 0;                                                              \
 		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
-		struct ikv_class_arena arena = {.mask = (size)-1, .rules = &name}; \
- \
-		if (!words || !key) \
-			return found; \
-		arena.word = words->word; \
-		return ikv_class_tree(&arena, key, node, found); \
-	} \
-	__attribute__((noinline)) int name##_find(const struct ikv_class_key *key) \
-	{ \
-		__u64 found = ~0ULL; \
-		__u32 zero = 0, root; \
+		struct ikv_class_arena arena = {.mask = (size)-1, .rules = &name};           \
+                                                                                             \
+		if (!words || !key)                                                          \
+			return found;                                                        \
+		arena.word = words->word;                                                    \
+		return ikv_class_tree(&arena, key, node, found);                             \
+	}                                                                                    \
+	__attribute__((noinline)) int name##_find(const struct ikv_class_key *key)           \
+	{                                                                                    \
+		__u64 found = ~0ULL;                                                         \
+		__u32 zero = 0, root;                                                        \
 		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
- \
-		if (!words || !key || !words->word[0]) \
-			return -1; \
-		root = words->word[0] + key->roots; \
-		for (__u32 group = 0; group < IKV_CLASS_GROUPS; group++) { \
-			__u64 node = words->word[(root + group) & ((size)-1)]; \
- \
-			if (node >> 40 < found >> 40) \
-				found = name##_better(key, node, found); \
-		} \
-		if (found == ~0ULL) \
-			return -1; \
-		ikv_class_hit(&name##_hits, found); \
-		return found & 0xff; \
+                                                                                             \
+		if (!words || !key || !words->word[0])                                       \
+			return -1;                                                           \
+		root = words->word[0] + key->roots;                                          \
+		for (__u32 group = 0; group < IKV_CLASS_GROUPS; group++) {                   \
+			__u64 node = words->word[(root + group) & ((size)-1)];               \
+                                                                                             \
+			if (node >> 40 < found >> 40)                                        \
+				found = name##_better(key, node, found);                     \
+		}                                                                            \
+		if (found == ~0ULL)                                                          \
+			return -1;                                                           \
+		ikv_class_hit(&name##_hits, found);                                          \
+		return found & 0xff;                                                         \
 	}
 
 /* The action of the first rule that matches, counted for it; -1 where none does. */

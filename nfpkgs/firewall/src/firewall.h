@@ -55,10 +55,10 @@ enum fw_state { FW_NONE, FW_OPENING, FW_ANSWERED, FW_OPEN, FW_CLOSING, FW_CLOSED
 
 /* One connection, for both directions: a word, so that reading it costs one load. */
 struct fw_connection {
-	__u32 seen;	 /* units of 2^30 ns: a packet writes at most once a second */
-	__u8 state;	 /* enum fw_state */
-	__u8 swapped;	 /* who began it is the higher end */
-	__u8 closed;	 /* bit 0: the beginner's side sent FIN; bit 1: the other's */
+	__u32 seen;   /* units of 2^30 ns: a packet writes at most once a second */
+	__u8 state;   /* enum fw_state */
+	__u8 swapped; /* who began it is the higher end */
+	__u8 closed;  /* bit 0: the beginner's side sent FIN; bit 1: the other's */
 	__u8 pad;
 };
 

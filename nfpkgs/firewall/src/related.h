@@ -72,11 +72,12 @@ IKV_INLINE int fw_is_related6(struct ikv_packet *pkt, const struct ikv_ipv6 *ip)
 	struct ikv_flow6 key;
 	struct ikv_ports ports;
 
-	if (!icmp || icmp->type >= FW_ICMPV6_FIRST_INFORMATIVE || (const void *)(transport + 1) > pkt->end ||
-	    ikv_compare6(quoted->src, ip->dst))
+	if (!icmp || icmp->type >= FW_ICMPV6_FIRST_INFORMATIVE ||
+	    (const void *)(transport + 1) > pkt->end || ikv_compare6(quoted->src, ip->dst))
 		return 0;
 	ports = fw_quoted_ports(transport, quoted->next_header);
-	key = (struct ikv_flow6){.src_port = ports.src, .dst_port = ports.dst, .protocol = quoted->next_header};
+	key = (struct ikv_flow6){
+		.src_port = ports.src, .dst_port = ports.dst, .protocol = quoted->next_header};
 	__builtin_memcpy(key.src, quoted->src, sizeof(key.src));
 	__builtin_memcpy(key.dst, quoted->dst, sizeof(key.dst));
 	ikv_flow6_normalise(&key);
@@ -87,7 +88,8 @@ IKV_INLINE int fw_is_discovery(struct ikv_packet *pkt, const struct ikv_ipv6 *ip
 {
 	const struct ikv_icmpv6 *icmp = ikv_icmpv6(pkt);
 
-	return icmp && ip->hop_limit == FW_ND_HOPS && icmp->type >= FW_ND_FIRST && icmp->type <= FW_ND_LAST;
+	return icmp && ip->hop_limit == FW_ND_HOPS && icmp->type >= FW_ND_FIRST &&
+	       icmp->type <= FW_ND_LAST;
 }
 
 /*

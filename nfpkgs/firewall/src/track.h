@@ -15,7 +15,7 @@ enum fw_tracked { FW_KNOWN, FW_UNKNOWN };
 struct fw_slot {
 	void *map;
 	const void *key;
-	__u32 swapped;	/* the packet goes from the higher end to the lower */
+	__u32 swapped; /* the packet goes from the higher end to the lower */
 	__u8 tcp_flags;
 	__u8 icmp_type;
 };
@@ -87,7 +87,8 @@ IKV_INLINE int fw_tcp_plain(struct fw_connection *connection, int reply)
 	return FW_KNOWN;
 }
 
-IKV_INLINE int fw_tcp(struct ikv_packet *pkt, struct fw_connection *connection, int reply, __u8 flags)
+IKV_INLINE int fw_tcp(struct ikv_packet *pkt, struct fw_connection *connection, int reply,
+		      __u8 flags)
 {
 	if (IKV_LIKELY(!(flags & FW_TCP_STEPS)))
 		return fw_tcp_plain(connection, reply);
@@ -115,7 +116,8 @@ IKV_INLINE int fw_echo(struct fw_connection *connection, int reply, __u8 type)
 	return reply ? FW_KNOWN : -FW_INVALID_STATE;
 }
 
-IKV_INLINE int fw_step(struct ikv_packet *pkt, const struct fw_slot *slot, struct fw_connection *connection)
+IKV_INLINE int fw_step(struct ikv_packet *pkt, const struct fw_slot *slot,
+		       struct fw_connection *connection)
 {
 	int reply = slot->swapped != connection->swapped;
 
@@ -136,9 +138,10 @@ IKV_INLINE int fw_may_begin(struct ikv_packet *pkt, const struct fw_slot *slot)
 	if (pkt->l4_protocol == IKV_PROTO_TCP) {
 		if ((flags & (FW_TCP_STEPS | IKV_TCP_ACK)) == IKV_TCP_SYN)
 			return FW_UNKNOWN;
-		return config.pickup && (flags & (IKV_TCP_SYN | IKV_TCP_RST | IKV_TCP_ACK)) == IKV_TCP_ACK ?
-			       FW_UNKNOWN :
-			       -FW_INVALID_STATE;
+		return config.pickup && (flags & (IKV_TCP_SYN | IKV_TCP_RST | IKV_TCP_ACK)) ==
+						IKV_TCP_ACK
+			       ? FW_UNKNOWN
+			       : -FW_INVALID_STATE;
 	}
 	if (pkt->l4_protocol == IKV_PROTO_ICMP || pkt->l4_protocol == IKV_PROTO_ICMPV6)
 		return fw_is_request(slot->icmp_type) ? FW_UNKNOWN : -FW_INVALID_STATE;
@@ -163,7 +166,8 @@ IKV_INLINE int fw_track(struct ikv_packet *pkt, const struct fw_slot *slot)
 /* The rules accepted the first packet: remember it. 0, or the negated reason where there is no room. */
 IKV_INLINE int fw_begin(struct ikv_packet *pkt, const struct fw_slot *slot)
 {
-	struct fw_connection fresh = {.seen = fw_now(pkt), .state = FW_OPENING, .swapped = slot->swapped};
+	struct fw_connection fresh = {
+		.seen = fw_now(pkt), .state = FW_OPENING, .swapped = slot->swapped};
 
 	if (pkt->l4_protocol == IKV_PROTO_TCP && !(slot->tcp_flags & IKV_TCP_SYN))
 		fresh.state = FW_OPEN;
