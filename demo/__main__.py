@@ -133,7 +133,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("the demo makes network namespaces and loads programs: run it as root (make demo)", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job is started with the first ignored
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="ikvd-") as folder, network() as net:
         work = Path(folder)
         lay_out(work)

@@ -77,6 +77,11 @@ class Stream:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
+        if kind is not None:  # the block failed: there is nothing to report, and the ends may be gone already
+            for process in (self._sending, self._receiving):
+                process.kill()
+                process.communicate()
+            return
         sent = json.loads(_finish(self._sending, "stop\n"))
         counted = json.loads(_finish(self._receiving, f"{sent['sent']}\n"))
         self.report = Report(sent["sent"], counted["received"], [tuple(run) for run in counted["lost"]],
