@@ -18,9 +18,12 @@
 #define SEEN_SHIFT 30
 #define PORTS 8
 
-struct station {
-	__u8 mac[6];
-	__u16 vlan;
+/* Places looked up lately, believed for an epoch of 256 ticks, as the switch package keeps them. */
+#define RECENT 4096
+
+struct recent {
+	__u64 check;
+	__u64 place;
 };
 
 struct place {
@@ -84,9 +87,10 @@ struct {
 	struct {                                     \
 		__uint(type, BPF_MAP_TYPE_LRU_HASH); \
 		__uint(max_entries, 16384);          \
-		__type(key, struct station);         \
+		__type(key, __u64);                  \
 		__type(value, struct place);         \
-	} stations_##n SEC(".maps");
+	} stations_##n SEC(".maps");                 \
+	static struct recent recent_##n[RECENT];
 
 #define ROUTER(n)                                     \
 	struct {                                      \
@@ -129,7 +133,7 @@ struct work {
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	struct stage_counters *counters;
-	__u32 now;
+	__u32 epoch;
 	__u32 length;
 };
 
@@ -143,39 +147,80 @@ static __always_inline int same_mac(const __u8 *one, const __u8 *other)
 	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]));
 }
 
-static __always_inline int learn(void *stations, struct work *work)
+static __always_inline __u64 station_of(const __u8 *mac)
 {
-	struct station key = {};
-	struct place *place, fresh = {.seen = work->now, .port = IN};
+	const __u16 *part = (const void *)mac;
 
-	__builtin_memcpy(key.mac, work->eth->h_source, ETH_ALEN);
-	place = bpf_map_lookup_elem(stations, &key);
-	if (!place)
-		return bpf_map_update_elem(stations, &key, &fresh, BPF_ANY);
-	if (place->is_static)
+	return part[0] | (__u64)part[1] << 16 | (__u64)part[2] << 32;
+}
+
+static __always_inline struct recent *recent_of(struct recent *recent, __u64 station)
+{
+	return &recent[(station * 0x9e3779b97f4a7c15ULL >> 52) & (RECENT - 1)];
+}
+
+static __always_inline __u64 recall(struct recent *recent, __u64 station, __u32 epoch)
+{
+	struct recent *entry = recent_of(recent, station);
+	__u64 place = entry->place;
+
+	return (entry->check ^ place) == station && place >> 40 == epoch ? place : 0;
+}
+
+static __always_inline __u64 note(struct recent *recent, __u64 station, __u32 port, __u32 epoch)
+{
+	struct recent *entry = recent_of(recent, station);
+	__u64 place = (__u64)port << 32 | (__u64)epoch << 40;
+
+	entry->check = station ^ place;
+	entry->place = place;
+	return place;
+}
+
+static __always_inline int learn(void *stations, struct recent *recent, struct work *work,
+				 __u64 station)
+{
+	struct place *known = bpf_map_lookup_elem(stations, &station);
+	struct place fresh = {.seen = bpf_ktime_get_ns() >> SEEN_SHIFT, .port = IN};
+
+	if (known && known->is_static) {
+		note(recent, station, known->port, work->epoch);
 		return 0;
-	if (place->port != IN)
-		place->port = IN;
-	if (place->seen != work->now)
-		place->seen = work->now;
+	}
+	if (!known && bpf_map_update_elem(stations, &station, &fresh, BPF_ANY))
+		return -1;
+	if (known)
+		*known = fresh;
+	note(recent, station, IN, work->epoch);
 	return 0;
 }
 
-static __always_inline int do_switch(void *stations, struct work *work, int stage)
+static __always_inline __u64 look_up(void *stations, struct recent *recent, struct work *work,
+				     __u64 station)
 {
-	struct station key = {};
-	struct place *place;
+	struct place *known = bpf_map_lookup_elem(stations, &station);
+
+	if (!known || (!known->is_static && (bpf_ktime_get_ns() >> SEEN_SHIFT) - known->seen > 300))
+		return 0;
+	return note(recent, station, known->port, work->epoch);
+}
+
+static __always_inline int do_switch(void *stations, struct recent *recent, struct work *work,
+				     int stage)
+{
+	__u64 here = (__u64)IN << 32 | (__u64)work->epoch << 40, station, place;
 
 	work->counters[stage].packets++;
 	if (work->eth->h_source[0] & 1 || work->eth->h_dest[0] & 1)
 		return -1;
-	if (learn(stations, work))
+	station = station_of(work->eth->h_source);
+	if (recall(recent, station, work->epoch) != here && learn(stations, recent, work, station))
 		return -1;
-	__builtin_memcpy(key.mac, work->eth->h_dest, ETH_ALEN);
-	place = bpf_map_lookup_elem(stations, &key);
-	if (!place || place->port != OUT)
-		return -1;
-	if (!place->is_static && work->now - place->seen > 300)
+	station = station_of(work->eth->h_dest);
+	place = recall(recent, station, work->epoch);
+	if (!place)
+		place = look_up(stations, recent, work, station);
+	if (((place >> 32) & 0xff) != OUT || !place)
 		return -1;
 	work->counters[stage].done++;
 	return 0;
@@ -221,8 +266,8 @@ static __always_inline int do_route(void *routes, void *neighbours, void *interf
 	return 0;
 }
 
-#define RUN_SWITCH(n)                           \
-	if (do_switch(&stations_##n, &work, n)) \
+#define RUN_SWITCH(n)                                       \
+	if (do_switch(&stations_##n, recent_##n, &work, n)) \
 		return XDP_DROP;
 #define RUN_ROUTER(n)                                                          \
 	if (do_route(&routes_##n, &neighbours_##n, &interfaces_##n, &work, n)) \
@@ -242,7 +287,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct work *work)
 	    bpf_ntohs(work->ip->tot_len) + sizeof(struct ethhdr) > work->length)
 		return -1;
 	work->counters = bpf_map_lookup_elem(&counters, &zero);
-	work->now = bpf_ktime_get_ns() >> SEEN_SHIFT;
+	work->epoch = (__u32)(bpf_jiffies64() >> 8 & 0x7fffff) | 0x800000;
 	return work->counters ? 0 : -1;
 }
 
