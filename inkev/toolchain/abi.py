@@ -29,6 +29,7 @@ GRAPH_NOT_MEMBER = 8
 
 FLAG_PARSED = 0x01
 FLAG_HAS_L4 = 0x10
+FLAG_CARRIED = 0x40
 
 PACKET_BYTES = 64
 PACKET = {
@@ -50,17 +51,16 @@ PACKET = {
 """Field of `struct ikv_packet` to its offset and IR type."""
 
 SAVED = {
-    "valid": (0, "i32"),
-    "out_ifindex": (4, "i32"),
-    "mark": (8, "i32"),
-    "tenant": (12, "i32"),
-    "hash": (16, "i32"),
-    "ether_type": (20, "i16"),
-    "vlan": (22, "i16"),
-    "l3_offset": (24, "i16"),
-    "l4_offset": (26, "i16"),
-    "l4_protocol": (28, "i8"),
-    "flags": (29, "i8"),
+    "out_ifindex": (0, "i32"),
+    "mark": (4, "i32"),
+    "tenant": (8, "i32"),
+    "hash": (12, "i32"),
+    "ether_type": (16, "i16"),
+    "vlan": (18, "i16"),
+    "l3_offset": (20, "i16"),
+    "l4_offset": (22, "i16"),
+    "l4_protocol": (24, "i8"),
+    "flags": (25, "i8"),
 }
 """Field of `struct ikv_saved` to its offset and IR type."""
 

@@ -74,19 +74,27 @@ class Context:
         self.forget_headers(self.read_bounds())
         self.keep("hash", 0)
 
+    def is_carried(self) -> str:
+        """Return an i1: the packet has crossed a stitch point, and what was known of it lies in the block."""
+        bit = self.text.let(f"and i8 {self.kept('flags')}, {abi.FLAG_CARRIED}")
+        return self.text.let(f"icmp ne i8 {bit}, 0")
+
+    def forget_carried(self) -> None:
+        """Let the next packet on this CPU be a new one."""
+        self.keep("flags", 0)
+
     def restore(self, data: str) -> None:
         """Take over what the program before the stitch point knew."""
-        self.keep("valid", 0)
         for field in abi.PARSED_FIELDS:
             self.set(field, self.kept(field))
+        self.forget_carried()
         for field in ("l3", "l4"):
             wide = self.text.let(f"zext i16 {self.get(f'{field}_offset')} to i64")
-            self.set(field, self.text.at(data, self.text.let(f"and i64 {wide}, {OFFSET_MASK}")))
+            self.set(field, self.text.within(data, self.text.let(f"and i64 {wide}, {OFFSET_MASK}")))
 
     def save(self) -> None:
         """Leave behind what is known, for the program behind the stitch point.
 
         What the parser found it has left in the block itself; where that is no longer true, `flags` says so.
         """
-        self.keep("flags", self.get("flags"))
-        self.keep("valid", 1)
+        self.keep("flags", self.text.let(f"or i8 {self.get('flags')}, {abi.FLAG_CARRIED}"))

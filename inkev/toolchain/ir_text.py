@@ -60,6 +60,10 @@ class FunctionText:
         """Return a pointer some bytes past another; a text is an i64 value."""
         return base if offset == 0 else self.let(f"getelementptr i8, ptr {base}, i64 {offset}")
 
+    def within(self, base: str, offset: str) -> str:
+        """Return a pointer some bytes into the object that another points into: not NULL where that is not."""
+        return self.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+
     def load(self, kind: str, base: str, offset: int = 0, *, volatile: bool = False) -> str:
         """Return what lies at base + offset."""
         how = "load volatile" if volatile else "load"

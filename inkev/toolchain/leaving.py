@@ -52,7 +52,7 @@ class Leaving:
             abi.HELPER_TAIL_CALL, "i64", f"ptr {CTX}", f"ptr {slots}", f"i64 {slot.number}", suffix=NO_MERGE
         )
         self.text.do(apart)
-        self.context.keep("valid", 0)
+        self.context.forget_carried()
         self.lose(abi.GRAPH_HOP_LIMIT if self.segment.cyclic else abi.GRAPH_MISSED_TAIL_CALL)
 
     def _go_out(self, out: Out) -> None:

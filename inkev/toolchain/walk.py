@@ -70,7 +70,7 @@ class Walk:
     def _start(self) -> None:
         text, context = self.text, self.context
         data = context.read_bounds()
-        text.branch(text.let(f"icmp eq i32 {context.kept('valid')}, 0"), "fresh", "restored")
+        text.branch(context.is_carried(), "restored", "fresh")
         text.label("restored")
         context.restore(data)
         text.jump("head")

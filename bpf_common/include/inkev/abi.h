@@ -66,6 +66,7 @@ enum ikv_graph_reason {
 #define IKV_MALFORMED 0x08	/* a length or a bound was wrong: no accessor gives a header */
 #define IKV_HAS_L4 0x10	   /* l4 points to a header of l4_protocol that lies within the packet */
 #define IKV_BROADCAST 0x20 /* destination MAC is a group address */
+#define IKV_CARRIED 0x40   /* only in struct ikv_saved: a packet has crossed a stitch point */
 
 #ifdef IKV_HOOK_TC
 typedef struct __sk_buff ikv_ctx;
@@ -97,10 +98,9 @@ struct ikv_packet {
 
 /*
  * What of a packet lives in the block, one per program type, and so crosses a stitch point for nothing: see ikv_kept().
- * The parser leaves its findings here; the walk writes flags and valid when it leaves a segment.
+ * The parser leaves its findings here; the walk writes the flags when it leaves a segment.
  */
 struct ikv_saved {
-	__u32 valid;	   /* 1 from just before the tail call until the reader has it */
 	__u32 out_ifindex; /* for an interface set or a redirect: where to */
 	__u32 mark;
 	__u32 tenant;
@@ -110,8 +110,8 @@ struct ikv_saved {
 	__u16 l3_offset;
 	__u16 l4_offset;
 	__u8 l4_protocol;
-	__u8 flags;
-	__u8 zero[2];
+	__u8 flags; /* with IKV_CARRIED from just before the tail call until the reader has it */
+	__u8 zero[6];
 };
 
 #define IKV_BLOCK_BYTES 32768
@@ -140,8 +140,8 @@ _Static_assert(__builtin_offsetof(struct ikv_packet, ether_type) == 52, "walk AB
 _Static_assert(__builtin_offsetof(struct ikv_packet, l4_protocol) == 60, "walk ABI");
 _Static_assert(__builtin_offsetof(struct ikv_packet, in_port) == 62, "walk ABI");
 _Static_assert(sizeof(struct ikv_saved) == 32, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_saved, ether_type) == 20, "walk ABI");
-_Static_assert(__builtin_offsetof(struct ikv_saved, flags) == 29, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_saved, ether_type) == 16, "walk ABI");
+_Static_assert(__builtin_offsetof(struct ikv_saved, flags) == 25, "walk ABI");
 _Static_assert(sizeof(struct ikv_self) == 24, "walk ABI");
 
 #endif

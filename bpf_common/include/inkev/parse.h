@@ -269,7 +269,8 @@ IKV_INLINE void ikv_parse_all(struct ikv_packet *pkt)
 	ikv_linearise(pkt);
 	found.vlan = ikv_offloaded_vlan(pkt);
 	if (ikv_parse_link(pkt, &found) || ikv_parse_network(pkt, &found))
-		found.flags |= IKV_MALFORMED;
+		found = (struct ikv_found){.vlan = found.vlan,
+					   .flags = found.flags | IKV_MALFORMED};
 	ikv_settle(pkt, &found);
 }
 
@@ -286,8 +287,10 @@ IKV_INLINE int ikv_parse(struct ikv_packet *pkt)
 /* The network header where it is of `ether_type`, in bounds and not malformed; otherwise NULL. */
 IKV_INLINE void *ikv_network(struct ikv_packet *pkt, __u16 ether_type, __u32 bytes)
 {
-	if (ikv_parse(pkt) || pkt->ether_type != ether_type || pkt->l3 + bytes > pkt->end)
+	ikv_parse(pkt);
+	if (pkt->ether_type != ether_type || pkt->l3 + bytes > pkt->end)
 		return (void *)0;
+	__builtin_assume(pkt->l3 != (void *)0);
 	return pkt->l3;
 }
 
@@ -298,6 +301,7 @@ IKV_INLINE void *ikv_transport(struct ikv_packet *pkt, __u8 protocol, __u32 byte
 	if (!(pkt->flags & IKV_HAS_L4) || pkt->l4_protocol != protocol ||
 	    pkt->l4 + bytes > pkt->end)
 		return (void *)0;
+	__builtin_assume(pkt->l4 != (void *)0);
 	return pkt->l4;
 }
 
