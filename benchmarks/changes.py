@@ -72,6 +72,17 @@ def running() -> Iterator[Running]:
             wiring.linker.close()
 
 
+@contextmanager
+def _beside_the_sender() -> Iterator[None]:
+    """Keep this thread, and what it starts, off the CPU that the sender fills."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _counters_of_newcomer(graph: Running) -> int:
     graph.insert()
     found = graph.kernel.observe(GRAPH)
@@ -93,7 +104,8 @@ def _time_insert(graph: Running, counters: int, **config: object) -> float:
 
 def insert_latency() -> list[Measure]:
     """Measure inserts of an installed package, linked before and never linked before."""
-    with running() as graph, Sender(graph.hosts.source, graph.frames, rate=RATE) as sender:
+    with (_beside_the_sender(), running() as graph,
+          Sender(graph.hosts.source, graph.frames, rate=RATE) as sender):
         counters = _counters_of_newcomer(graph)
         known = [_time_insert(graph, counters) for _ in range(INSERTS)]
         fresh = [_time_insert(graph, counters, salt=number) for number in range(1, INSERTS + 1)]
@@ -134,20 +146,17 @@ def _change(graph: Running) -> int:
 
 def loss() -> list[Measure]:
     """Count the packets lost over many changes, at four fifths of the rate that loses nothing."""
-    os.sched_setaffinity(0, {0})
-    try:
-        with running() as graph, swallowing(graph.hosts.sink, ProgramType.XDP) as sink:
-            rate = 0.8 * _loss_free_rate(graph, sink)
-            received, drops = sink.packets, graph.hosts.drops()
-            with Sender(graph.hosts.source, graph.frames, rate=rate) as sender:
-                start = time.perf_counter()
-                changes = _change(graph)
-                seconds = time.perf_counter() - start
-                sent = sender.stop()
-            lost = sent.packets - (sink.packets - received)
-            dropped = graph.hosts.drops() - drops
-    finally:
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    with (_beside_the_sender(), running() as graph,
+          swallowing(graph.hosts.sink, ProgramType.XDP) as sink):
+        rate = 0.8 * _loss_free_rate(graph, sink)
+        received, drops = sink.packets, graph.hosts.drops()
+        with Sender(graph.hosts.source, graph.frames, rate=rate) as sender:
+            start = time.perf_counter()
+            changes = _change(graph)
+            seconds = time.perf_counter() - start
+            sent = sender.stop()
+        lost = sent.packets - (sink.packets - received)
+        dropped = graph.hosts.drops() - drops
     what = f"packets lost over {changes:,} inserts, replaces, removals"
     return [below(what, lost, "packets", 0, yardstick="the devices' own drops",
                   yardstick_value=dropped),
