@@ -45,9 +45,9 @@ class Graphs:
             raise UserError("no-such-graph", "no graph runs here", hint="inkev stitch GRAPH.toml")
         raise UserError("which-graph", "several graphs run here", why=", ".join(running), hint="name one of them")
 
-    def plan(self, file: Path, *, discard_state: bool = False) -> Change:
+    def plan(self, file: Path, *, discard_state: bool = False, upgrade: bool = False) -> Change:
         """Return what `stitch` would do."""
-        return self._host.plan(file, discard_state=discard_state)
+        return self._host.plan(file, discard_state=discard_state, upgrade=upgrade)
 
     def status(self, name: str | None = None) -> list[GraphStatus]:
         """Return what the kernel holds, of one graph or of all."""

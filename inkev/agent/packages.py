@@ -15,6 +15,7 @@ from inkev.base.ids import Digest
 from inkev.host import installing
 from inkev.host.installing import InstallReport, Source
 from inkev.host.kernel import Kernel
+from inkev.host.locking import read_lock_file
 from inkev.host.store import Installed, Store
 from inkev.package.archive import digest_file, read_archive, write_archive
 from inkev.package.manifest import Manifest
@@ -92,12 +93,23 @@ class Packages:
         self._open_kernel = open_kernel
         self._notify = notify
 
-    def install(self, requirements: Sequence[str], *, dry_run: bool = False) -> InstallReport:
-        """Make sure that the store holds what is asked for and all that it requires."""
-        sources = self._open_sources()
+    def install(
+        self, requirements: Sequence[str], *, lock: Path | None = None, dry_run: bool = False
+    ) -> InstallReport:
+        """Make sure that the store holds what is asked for and all that it requires.
+
+        Args:
+            requirements: what is asked for; nothing for exactly what the lock pins.
+            lock: a lock file whose versions and digests to keep to.
+            dry_run: decide only.
+        """
+        sources, locked = self._open_sources(), read_lock_file(lock) if lock is not None else ()
         if not sources and not all(map(self._has, requirements)):
             raise UserError("no-source", "no package source is known", hint=NAME_A_SOURCE)
-        report = installing.install(requirements, sources, self._store, dry_run=dry_run)
+        if lock is not None and not requirements:
+            report = installing.install_locked(locked, sources, self._store, dry_run=dry_run)
+        else:
+            report = installing.install(requirements, sources, self._store, locked=locked, dry_run=dry_run)
         for item in report.packages:
             if item.new and not dry_run:
                 self._notify("inkev_installed", package=item.name, version=item.version, digest=item.digest)

@@ -27,9 +27,7 @@ def edit_text(text: str, before: Graph, after: Graph) -> str:
     document = tomlkit.parse(text)
     _edit_instances(document, before, after)
     _edit_chains(document, before, after)
-    points = document.get("edges", {}).get("stitch-points", {})
-    for name in set(before.points) - set(after.points):
-        points.pop(name, None)
+    _edit_points(document, before, after)
     return tomlkit.dumps(document)
 
 
@@ -68,6 +66,19 @@ def _edit_chains(document: TOMLDocument, before: Graph, after: Graph) -> None:
             del chains[index]
     for offset, chain in enumerate(format_chains(pool, after.instances)):
         chains.insert((len(chains) if first is None else first + offset), chain)
+
+
+def _edit_points(document: TOMLDocument, before: Graph, after: Graph) -> None:
+    """A point keeps its source; where the edge there now leads elsewhere, its text must say so."""
+    points = document.get("edges", {}).get("stitch-points", {})
+    for name in set(before.points) - set(after.points):
+        points.pop(name, None)
+    edges = {edge.source: edge for edge in after.edges}
+    for name in points:
+        edge = edges.get(after.points.get(name, Node(name="")))
+        text = str(points[name])
+        if edge is not None and {"<", ">"} & set(text) and edge not in _wired(text, after):
+            points[name] = format_chains([edge], after.instances)[0]
 
 
 def _wired(chain: str, graph: Graph) -> set[Edge]:

@@ -27,6 +27,7 @@ from inkev.host.graph_files import read_graph, write_change
 from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, TableHandle
 from inkev.host.linking import Linker
+from inkev.host.locking import LockFile, newest, pinned
 from inkev.host.planning import plan_removal
 from inkev.host.recovering import recover
 from inkev.host.reporting import report
@@ -51,6 +52,7 @@ class Host:
     def __init__(self, root: Root, kernel: Kernel, linker: Linker, store: Shelf) -> None:
         self._root = root
         self._kernel = kernel
+        self._store = store
         self._catalog = Catalog(store)
         self._journal = Journal(root.state)
         self._applier = Applier(kernel, linker, self._catalog, root.state, self._journal)
@@ -60,9 +62,9 @@ class Host:
         self._held = ""
         """The graph that this object alone may change now: what was seen of it stays true."""
 
-    def plan(self, graph_file: Path, *, discard_state: bool = False) -> Change:
+    def plan(self, graph_file: Path, *, discard_state: bool = False, upgrade: bool = False) -> Change:
         """Return what `stitch` would do; changes nothing, needs no lock."""
-        return self.stitch(graph_file, dry_run=True, discard_state=discard_state)
+        return self.stitch(graph_file, dry_run=True, discard_state=discard_state, upgrade=upgrade)
 
     def stitch(
         self,
@@ -70,24 +72,35 @@ class Host:
         *,
         dry_run: bool = False,
         discard_state: bool = False,
+        upgrade: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Change:
-        """Make the kernel hold exactly what the file declares.
+        """Make the kernel hold exactly what the file declares, of the packages that the lock beside it pins.
+
+        Args:
+            graph_file: the file; `inkev.lock` beside it is written where it does not say what now runs.
+            dry_run: only plan.
+            discard_state: maps whose layout changed may start empty.
+            upgrade: take the newest installed packages, whatever the lock and the running graph say.
+            on_progress: told of each step.
 
         Raises:
             InkevError: it cannot; the running graph is as it was.
         """
-        graph = read_graph(graph_file)
+        graph, lock = read_graph(graph_file), LockFile(graph_file)
         with self._writing(graph.name, dry_run=dry_run):
-            return self._apply(
+            chosen = newest(graph, self._catalog) if upgrade else pinned(graph, lock, self._store)
+            change, spec = self._apply(
                 graph,
                 lambda _: (graph, frozenset()),
                 dry_run=dry_run,
                 hot=False,
                 discard_state=discard_state,
                 file=str(graph_file.absolute()),
+                locked=chosen,
                 on_progress=on_progress,
             )
+            return change if dry_run else self._locked(change, lock, graph, spec)
 
     def unstitch(self, name: str, *, dry_run: bool = False, on_progress: OnProgress | None = None) -> Change:
         """Take a graph out of the kernel: hooks, programs and state."""
@@ -234,7 +247,7 @@ class Host:
             graph, cuts = change(spec.graph)
             return graph, cuts | frozenset(spec.cuts)
 
-        done = self._apply(
+        done, spec = self._apply(
             before.graph,
             edit,
             dry_run=dry_run,
@@ -246,6 +259,7 @@ class Host:
         )
         if write and not dry_run:
             write_change(Path(before.file), before.graph, self._current(name).spec.graph)
+            done = self._locked(done, LockFile(Path(before.file)), read_graph(Path(before.file)), spec)
         return msgspec.structs.replace(done, instance=instance)
 
     def _apply(
@@ -259,8 +273,8 @@ class Host:
         file: str,
         locked: Mapping[str, Locked] | None = None,
         on_progress: OnProgress | None,
-    ) -> Change:
-        """Design, plan and run until nothing is refused that could be split."""
+    ) -> tuple[Change, Spec]:
+        """Design, plan and run until nothing is refused that could be split; return the spec that is wanted too."""
         began = time.monotonic()
         for attempt in range(_SPLITS + 1):
             running = self._current(graph.name) if hot else self._kernel.observe(graph.name)
@@ -275,13 +289,23 @@ class Host:
                     if attempt == _SPLITS:
                         raise
                     continue
-            return Change(
+            change = Change(
                 plan=plan,
                 applied=not dry_run and not plan.is_empty,
                 warnings=desired.warnings,
                 seconds=time.monotonic() - began,
             )
+            return change, desired.spec
         raise AssertionError("unreachable")
+
+    def _locked(self, change: Change, lock: LockFile, graph: Graph, spec: Spec) -> Change:
+        """Return the change once the lock says what the instances of the file run; that it cannot is a warning."""
+        try:
+            lock.keep(graph, spec.lock, self._catalog)
+        except OSError as error:
+            warning = f"{lock.path} could not be written: {error.strerror}"
+            return msgspec.structs.replace(change, warnings=(*change.warnings, warning))
+        return change
 
     def _remember(self, spec: Spec, running: Running | None) -> None:
         """Keep what now runs, so that the next hot change need not ask; hooks are those that ran before."""

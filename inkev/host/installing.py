@@ -107,6 +107,21 @@ def install(
     return InstallReport(packages=tuple(items), dry_run=dry_run)
 
 
+def install_locked(
+    locked: Iterable[LockedPackage], sources: Sequence[Source], store: Store, *, dry_run: bool = False
+) -> InstallReport:
+    """Return the report of an install of exactly what a lock pins, yanked or not; nothing is resolved.
+
+    Raises:
+        UserError: `no-such-version`: no source has one of them; nothing was changed.
+        TrustError: `digest-mismatch`: what is installed or offered under its name and version has other bytes.
+    """
+    market = _Market(sources, store, list(locked))
+    chosen = [market.pinned(package) for package in sorted(market.locked)]
+    items = [market.keep(release, asked=True, dry_run=dry_run) for release in chosen]
+    return InstallReport(packages=tuple(items), dry_run=dry_run)
+
+
 def uninstall(spec: str, store: Store, in_use: InUse, *, dry_run: bool = False) -> Installed:
     """Return the package that was taken out of the store, or with `dry_run` would be.
 
@@ -196,6 +211,33 @@ class _Market:
                     f"{release.name} {release.version} is not what inkev.lock pins",
                     why=f"its SHA-256 is {release.digest}, not {wanted}",
                 )
+
+    def pinned(self, package: LockedPackage) -> Release:
+        """Return the release of exactly these bytes, from the store or the first source that has them."""
+        held = self.store.find(package.name, package.version)
+        if held is not None:
+            release = describe(held.manifest, held.digest)
+            self.check_lock([release])
+            return release
+        listed = [
+            (source, release)
+            for source in self.sources
+            for release in source.versions(package.name)
+            if release.version == package.version
+        ]
+        for source, release in listed:
+            if release.digest == package.digest:
+                self.origins[release.name, release.version] = source
+                return release
+        self.check_lock(release for _, release in listed)
+        raise UserError(
+            "no-such-version",
+            f"nobody has {package.name} {package.version}, which the lock pins",
+            why=f"not in {', '.join(source.location for source in self.sources)}"
+            if self.sources
+            else "no source is known",
+            hint="name the source that has it: --source DIR",
+        )
 
     def keep(self, release: Release, *, asked: bool, dry_run: bool) -> InstallItem:
         """Make sure of a release in the store."""

@@ -23,6 +23,8 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     version: str
     digest: str
     """SHA-256 of its archive."""
+    graphs: tuple[str, ...] = ()
+    """The graphs that keep to it, for graph files that share a folder; empty for every graph."""
 
 
 class _Lock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +42,8 @@ def format_lock(packages: Iterable[LockedPackage]) -> str:
     text = "# Written by inkev: exact versions and the digests of their archives.\nschema = 1\n"
     for package in sorted(packages):
         text += f'\n[[package]]\nname = "{package.name}"\nversion = "{package.version}"\ndigest = "{package.digest}"\n'
+        if package.graphs:
+            text += f"graphs = [{', '.join(map(_quoted, package.graphs))}]\n"
     return text
 
 
@@ -52,11 +56,34 @@ def read_lock(text: str, file: str = LOCK) -> tuple[LockedPackage, ...]:
     report = Report(file)
     found = read_struct(_Lock, parse_toml(text, file), "", report)
     for place, package in enumerate(found.package, start=1):
-        if not is_name(package.name) or not _DIGEST.fullmatch(package.digest):
+        pinned = is_name(package.name) and _DIGEST.fullmatch(package.digest)
+        if not pinned or not all(map(is_name, package.graphs)):
             report.add("bad-lock", f"package {place}", f"{package.name!r} is not pinned by a name and a SHA-256 digest",
                        hint="delete the file, and inkev writes it again")  # fmt: skip
     report.faults.check()
     return found.package
+
+
+def of_graph(packages: Iterable[LockedPackage], graph: str) -> tuple[LockedPackage, ...]:
+    """Return what one graph keeps to."""
+    return tuple(package for package in packages if not package.graphs or graph in package.graphs)
+
+
+def with_graph(
+    packages: Iterable[LockedPackage], graph: str, pinned: Iterable[LockedPackage]
+) -> tuple[LockedPackage, ...]:
+    """Return the lock in which a graph keeps to `pinned` and to nothing else; other graphs keep what they had."""
+    users: dict[tuple[str, str, str], set[str]] = {}
+    for package in packages:
+        others = set(package.graphs) - {graph}
+        if others:
+            users.setdefault((package.name, package.version, package.digest), set()).update(others)
+    for package in pinned:
+        users.setdefault((package.name, package.version, package.digest), set()).add(graph)
+    return tuple(
+        LockedPackage(name=name, version=version, digest=digest, graphs=tuple(sorted(graphs)))
+        for (name, version, digest), graphs in sorted(users.items())
+    )
 
 
 def preferences(packages: Iterable[LockedPackage]) -> dict[PackageName, str]:
@@ -67,3 +94,7 @@ def preferences(packages: Iterable[LockedPackage]) -> dict[PackageName, str]:
 def digests(packages: Iterable[LockedPackage]) -> dict[tuple[str, str], Digest]:
     """Return the digest that each locked version must have."""
     return {(package.name, package.version): Digest(package.digest) for package in packages}
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

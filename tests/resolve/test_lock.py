@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inkev.base.errors import Faults
-from inkev.resolve.lock import LockedPackage, format_lock, preferences, read_lock
+from inkev.resolve.lock import LockedPackage, format_lock, of_graph, preferences, read_lock, with_graph
 
 locked = st.builds(
     LockedPackage,
@@ -29,3 +29,19 @@ def test_a_lock_that_was_tampered_with_is_refused_whole():
         read_lock('schema = 1\n[[package]]\nname = "a"\nversion = "1"\ndigest = "zz"\n[[package]]\nname = "B"\n'
                   f'version = "1"\ndigest = "{"0" * 64}"\n')  # fmt: skip
     assert len(caught.value.faults) == 2
+
+
+def pin(name, version="1.0", *graphs):
+    return LockedPackage(name=name, version=version, digest="0" * 64, graphs=graphs)
+
+
+def test_graphs_of_one_folder_keep_to_their_own_versions():
+    both = with_graph(with_graph([], "edge", [pin("a"), pin("b")]), "lab", [pin("a", "2.0"), pin("b")])
+    assert both == (pin("a", "1.0", "edge"), pin("a", "2.0", "lab"), pin("b", "1.0", "edge", "lab"))
+    assert read_lock(format_lock(both)) == both
+    assert [one.version for one in of_graph(both, "edge")] == ["1.0", "1.0"]
+    assert with_graph(both, "edge", []) == (pin("a", "2.0", "lab"), pin("b", "1.0", "lab"))
+
+
+def test_what_is_pinned_for_no_graph_is_pinned_for_every_graph():
+    assert of_graph([pin("a")], "edge") == (pin("a"),)

@@ -18,26 +18,37 @@ from inkev.host.results import Change, GraphStatus
 discard_option = click.option(
     "--discard-state", is_flag=True, help="Start maps empty whose layout a new version changed; their rows are lost."
 )
+upgrade_option = click.option(
+    "--upgrade", is_flag=True, help="Take the newest installed packages, whatever inkev.lock pins, and pin those."
+)
 
 
 @click.command("plan", cls=Command, document=Change)
 @graph_file_argument
 @discard_option
+@upgrade_option
 @click.pass_obj
-def plan_command(session: Session, file: str, *, discard_state: bool) -> None:
+def plan_command(session: Session, file: str, *, discard_state: bool, upgrade: bool) -> None:
     """Show what `inkev stitch` would do: drift and every action, in order; changes nothing."""
-    show_change(session, session.wiring.graphs.plan(Path(file), discard_state=discard_state), steps=True)
+    change = session.wiring.graphs.plan(Path(file), discard_state=discard_state, upgrade=upgrade)
+    show_change(session, change, steps=True)
 
 
 @click.command("stitch", cls=Command, document=Change)
 @graph_file_argument
 @discard_option
+@upgrade_option
 @dry_run_option
 @click.pass_obj
-def stitch_command(session: Session, file: str, *, discard_state: bool, dry_run: bool) -> None:
-    """Make the kernel carry exactly the graph that FILE declares, while traffic flows."""
+def stitch_command(session: Session, file: str, *, discard_state: bool, upgrade: bool, dry_run: bool) -> None:
+    """Make the kernel carry exactly the graph that FILE declares, while traffic flows.
+
+    The exact packages are pinned in inkev.lock beside FILE, and the next stitch, here or elsewhere, keeps to them.
+    """
     with progress(session, f"stitching {file}") as say:
-        change = session.wiring.graphs.stitch(Path(file), discard_state=discard_state, dry_run=dry_run, on_progress=say)
+        change = session.wiring.graphs.stitch(
+            Path(file), discard_state=discard_state, upgrade=upgrade, dry_run=dry_run, on_progress=say
+        )
     show_change(session, change, steps=dry_run)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from inkev.agent.packages import FoundPackage, ListedPackage
@@ -14,17 +16,28 @@ from inkev.cli.session import Session
 from inkev.cli.tree import Command
 from inkev.host.installing import InstallItem, InstallReport
 from inkev.package.manifest import Manifest
+from inkev.resolve.lock import LOCK
 
 
 @click.command("install", cls=Command, document=InstallReport)
-@click.argument("requirements", nargs=-1, required=True, metavar="PACKAGE...", shell_complete=candidates.packages)
+@click.argument("requirements", nargs=-1, metavar="[PACKAGE...]", shell_complete=candidates.packages)
+@click.option("--lock", type=click.Path(dir_okay=False), metavar="FILE", help="Keep to the versions that FILE pins.")
+@click.option("--locked", is_flag=True, help=f"Keep to the versions that {LOCK} in this folder pins.")
 @from_source_option
 @dry_run_option
 @click.pass_obj
-def install_command(session: Session, requirements: tuple[str, ...], *, dry_run: bool) -> None:
-    """Install packages and what they require: firewall, firewall==1.2, 'router>=1.0,<2'."""
-    with progress(session, f"installing {' '.join(requirements)}"):
-        report = session.wiring.packages.install(requirements, dry_run=dry_run)
+def install_command(
+    session: Session, requirements: tuple[str, ...], *, lock: str | None, locked: bool, dry_run: bool
+) -> None:
+    """Install packages and what they require: firewall, firewall==1.2, 'router>=1.0,<2'.
+
+    With --locked or --lock and no PACKAGE: exactly the packages that the lock pins, checked by their digests.
+    """
+    file = lock or (LOCK if locked else "")
+    if not requirements and not file:
+        raise click.UsageError("name a PACKAGE, or a lock by --locked or --lock FILE")
+    with progress(session, f"installing {' '.join(requirements) or file}"):
+        report = session.wiring.packages.install(requirements, lock=Path(file) if file else None, dry_run=dry_run)
     session.show(report, _install_text)
 
 
