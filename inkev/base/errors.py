@@ -7,7 +7,7 @@
     |  `- NotSupported  the kernel lacks a feature; names it and its floor
     `- ConflictError    somebody else was faster or holds the thing
 
-Every error has a stable kebab-case code; a report of several faults is one `Faults`.
+Every error has a stable kebab-case code; a report of several faults is one `Faults`, of several conflicts `Conflicts`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,15 @@ class ConflictError(InkevError):
     """Somebody else holds or changed the thing since it was looked at."""
 
     exit_status = 5
+
+
+class Conflicts(ConflictError):
+    """Every conflict of one command at once."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        found = tuple(faults)
+        super().__init__(found[0].code, found[0].message)
+        self.faults = found
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 import tempfile
@@ -15,6 +17,22 @@ from inkev.base.errors import Fault, InkevError, KernelError, UserError, format_
 from inkev.cli.session import Session
 
 BUG = 1
+_ROOM = ("disk-full", "make room there, or name another root by --root")
+_ACCESS = ("no-access", "run it as root (sudo inkev ...), or name another root by --root")
+_FILE_ERRORS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.EROFS: ("read-only", "name a root that can be written to by --root"),
+    errno.EIO: ("disk-broken", "look for the disk's errors in dmesg"),
+    errno.ENAMETOOLONG: ("bad-path", "choose a shorter path"),
+    errno.ENOTDIR: ("bad-path", "a file stands where a folder is needed"),
+    errno.EISDIR: ("bad-path", "a folder stands where a file is needed"),
+    errno.ELOOP: ("bad-path", "a symbolic link leads to itself"),
+    errno.EMFILE: ("too-many-files", "raise the limit of open files: ulimit -n 4096"),
+}
+"""What a file system may refuse anywhere: code and hint."""
 
 
 def report(error: InkevError, session: Session) -> int:
@@ -54,6 +72,16 @@ def usage_error(error: click.ClickException) -> UserError:
     if isinstance(error, click.FileError):
         code = "no-such-file"
     return UserError(code, error.format_message().rstrip("."), where=command, hint=f"{command} --help")
+
+
+def file_error(error: OSError) -> KernelError | None:
+    """Return the error for a file system that refuses what any command may ask of it; None where that is a bug."""
+    number = error.errno or 0
+    if number not in _FILE_ERRORS:
+        return None
+    code, hint = _FILE_ERRORS[number]
+    where = str(error.filename or "")
+    return KernelError(code, f"cannot use {where or 'a file'}", errno=number, where=where, why=os.strerror(number), hint=hint)
 
 
 def report_crash(error: Exception, words: Sequence[str], session: Session) -> int:

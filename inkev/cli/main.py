@@ -57,6 +57,9 @@ def _run(words: list[str]) -> int:
         return int(end.code or 0) if COMPLETE in os.environ else BROKEN_PIPE
     except BrokenPipeError:
         raise
+    except OSError as error:
+        refusal = failure.file_error(error)
+        return failure.report(refusal, session) if refusal else failure.report_crash(error, words, session)
     except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report
         return failure.report_crash(error, words, session)
     finally:

@@ -35,7 +35,7 @@ def parse_graph(text: str, where: str = "graph.toml") -> Graph:
     try:
         document = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error)) from error
+        raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error), hint="https://toml.io says how it is written") from error
     return _Reader(document, where).read()
 
 

@@ -9,6 +9,7 @@ from inkev.base.errors import KernelError, UserError
 from inkev.graph.model import Graph
 from inkev.graph.spec import Locked, Spec
 from inkev.host.actions import Load, LoadTable, Plan
+from inkev.host.blame import blame
 from inkev.host.catalog import Catalog, Part
 from inkev.host.desired import Designer, Desired
 from inkev.host.executing import Executor
@@ -184,7 +185,7 @@ class Applier:
                 if refusal.code not in LADDER_CODES:
                     raise
                 linked = None
-                self._refuse(first, action, refusal)
+                self._refuse(first, action, refusal, desired.parts)
 
     def _linked(self, request: LinkRequest, first: str, pipeline: str) -> LinkedObject:
         """Return an object, from memory where it was linked or read before."""
@@ -195,12 +196,16 @@ class Applier:
             self._objects[key] = self._linker.link(request, pipeline)
         return self._objects[key]
 
-    def _refuse(self, first: str, action: Load, refusal: KernelError | UserError) -> None:
+    def _refuse(
+        self, first: str, action: Load, refusal: KernelError | UserError, parts: Mapping[str, Part]
+    ) -> None:
         """Remember one refusal; raise where no pipeline is left."""
         refusals = self.refusals()
         rung = refusals.rungs.get(first, 0) + 1
         if rung >= len(LADDER) and len(action.members) < 2:
             refusals.rungs.pop(first, None)  # nothing to split: another try may find another kernel or package
+            if isinstance(refusal, KernelError) and action.members:
+                raise blame(refusal, action.members[0], parts[action.members[0]])
             raise refusal
         refusals.rungs[first] = rung
         write_refusals(self._state, refusals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class Journal:
         target = str(self._path(plan.graph))
         fd = os.open(f"{target}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, msgspec.json.encode(plan))
+            raw = msgspec.json.encode(plan)
+            if os.write(fd, raw) != len(raw):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{target}.new")
         finally:
             os.close(fd)
         os.rename(f"{target}.new", target)  # noqa: PTH104 - a pathlib object costs as much as the call

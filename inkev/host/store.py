@@ -185,6 +185,7 @@ class Store:
                 f"{archive.name} is not the archive that was resolved",
                 where=str(archive),
                 why=f"its SHA-256 is {digest}, not {expected.digest}",
+                hint="it changed while it was fetched: try again, or take another source",
             )
         manifest, _ = read_package(staged / "files")
         entry = _Entry(manifest.package.name, manifest.package.version, digest)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from inkev.base.errors import FaultList, UserError
+from inkev.base.errors import Conflicts, Fault, FaultList, UserError
 from inkev.graph.model import Graph, Hook
 from inkev.graph.validate import reached_nodes
 from inkev.host.kernel import Interface, Kernel
@@ -31,6 +32,7 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
 
     Raises:
         Faults: every interface that is missing, every XDP edge that would lose packets; nothing was changed.
+        Conflicts: `hook-taken`: every XDP hook that somebody else's program holds.
     """
     faults = FaultList()
     found: dict[str, tuple[Interface, ...]] = {}
@@ -38,13 +40,18 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
         try:
             found[name] = tuple(kernel.interfaces(hook))
         except UserError as error:
-            faults.faults += error.faults
+            faults.faults += [replace(fault, where=fault.where or _declared(graph, name)) for fault in error.faults]
     faults.check()
     seen = Surroundings(found)
-    _check_holders(graph, seen, faults)
+    if taken := list(_taken(graph, seen)):
+        raise Conflicts(taken)
     _check_xdp(graph, seen, faults)
     faults.check()
     return seen
+
+
+def _declared(graph: Graph, name: str) -> str:
+    return f"{'hooks' if name in graph.hooks else 'devices'}.{name}"
 
 
 def _device_hooks(graph: Graph) -> dict[str, Hook]:
@@ -58,12 +65,12 @@ def _device_hooks(graph: Graph) -> dict[str, Hook]:
     }
 
 
-def _check_holders(graph: Graph, seen: Surroundings, faults: FaultList) -> None:
-    """Record every interface on which somebody else's XDP program stands: it is never displaced."""
+def _taken(graph: Graph, seen: Surroundings) -> Iterator[Fault]:
+    """Yield every interface on which somebody else's XDP program stands: it is never displaced."""
     for name, hook in graph.hooks.items():
         for interface in seen.interfaces[name] if hook.type == "xdp" else ():
             if interface.xdp_holder:
-                faults.add(
+                yield Fault(
                     "hook-taken",
                     f"{interface.name} already has an XDP program that is not this graph's",
                     where=f"hooks.{name}",

@@ -16,6 +16,7 @@ from inkev.package.rules import check_manifest
 from inkev.package.shapes import Report, join, read_struct
 
 MANIFEST = "nf.toml"
+_TOML = "https://toml.io says how it is written"
 
 
 def read_manifest(text: str, file: str = MANIFEST) -> Manifest:
@@ -72,9 +73,9 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise UserError("bad-toml", f"{file} is not TOML", where=file, why=str(error)) from None
+        raise UserError("bad-toml", f"{file} is not TOML", where=file, why=str(error), hint=_TOML) from None
     except RecursionError:
-        raise UserError("bad-toml", f"{file} is nested too deeply", where=file) from None
+        raise UserError("bad-toml", f"{file} is nested too deeply", where=file, hint=_TOML) from None
 
 
 def _with_hooks(manifest: Manifest, table: dict[str, Any]) -> Manifest:

@@ -325,7 +325,8 @@ def _check_names(names: Iterable[str], key: str, report: Report) -> None:
 
 def _check_name(name: str, key: str, report: Report) -> None:
     if not is_name(name):
-        report.add("bad-name", key, f"{name!r} is not a name", why=_NAME_RULE)
+        plain = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_0123456789")[:31]
+        report.add("bad-name", key, f"{name!r} is not a name", why=_NAME_RULE, hint=f"{plain or 'guard'} would be one")
 
 
 def _check_parsed(parse: Callable[[str], object], text: str, key: str, report: Report) -> None:

@@ -47,7 +47,7 @@ def read_struct(cls: type[S], table: object, key: str, report: Report) -> S:
         if name in table or (part.required and _is_struct(part.type)):
             found[part.name] = _read_value(part, table.get(name, {}), join(key, name), report)
         elif part.required:
-            report.add("missing-key", join(key, name), f"{join(key, name)} is missing")
+            report.add("missing-key", join(key, name), f"{join(key, name)} is missing", hint=f"write it: {name} = ...")
             found[part.name] = _blank(part)
     return cls(**found)
 

@@ -83,6 +83,7 @@ class FolderSource:
                 f"{path.name} is not what was published",
                 where=str(path),
                 why=f"its SHA-256 is {found}, the index says {release.digest}",
+                hint="do not use it: publish it again into a clean source, or take another source",
             )
         return path
 

@@ -66,7 +66,7 @@ def _hint(fact: Incompatibility, asked: list[str], universes: Universes) -> str:
         if needed.name == INKEV and not needed.admitted(cause.requirement.specifier):
             return "update inkev, or ask for an older version"
     if len(asked) == 1:
-        return f"ask for another version than {asked[0]}"
+        return "name a source that has what is missing (--source DIR), or ask for another version"
     return f"ask for other versions of {' or '.join(asked)}"
 
 

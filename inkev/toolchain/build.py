@@ -30,6 +30,9 @@ BUILD_VERSION = 1
 """Part of every fingerprint: raised with any change of what is written."""
 FOREIGN = frozenset({"xdp", "tc"})
 _DIAGNOSTIC = re.compile(r"^(?P<where>[^:\n]+:\d+:\d+): (?:fatal )?error: (?P<message>.*)$", re.MULTILINE)
+_CHECK = "mend it; inkev check shows whether all is well"
+_BACKEND = re.compile(r"^error: (?P<where>[^:\n]+:\d+:\d+): (?P<message>.*)$", re.MULTILINE)
+"""What LLVM's code generator says: clang gives it neither source lines nor a mark."""
 _VERSION = re.compile(r"clang version (\d+)[^\n]*")
 
 
@@ -221,20 +224,27 @@ def _described(
 
 def _report(unit: Unit, text: str, faults: FaultList) -> None:
     """Record every error of the compiler, at the author's line; once where both hook types have it."""
-    found = list(_DIAGNOSTIC.finditer(text))
-    for match in found:
-        lines = text[match.end() :].lstrip("\n").splitlines()[:2]
-        why = "\n".join(lines) if lines and not _DIAGNOSTIC.match(lines[0]) else ""
-        where = match["where"].removeprefix("./")
-        if not any(fault.where == where and fault.message == match["message"] for fault in faults.faults):
-            faults.add("does-not-compile", match["message"], where=where, why=why)
+    found = [(match, _shown(text[match.end() :])) for match in _DIAGNOSTIC.finditer(text)]
+    found += [(match, "") for match in _BACKEND.finditer(text)]
+    for match, why in found:
+        where, message = match["where"].removeprefix("./"), match["message"]
+        if not any(fault.where == where and fault.message == message for fault in faults.faults):
+            hint = "keep what is large in a per-CPU array map" if "stack limit" in message else _CHECK
+            faults.add("does-not-compile", message, where=where, why=why, hint=hint)
     if not found:
         faults.add(
             "does-not-compile",
             f"clang gave up on {unit.program.file}",
             where=unit.program.file,
             why=text.strip()[:2000],
+            hint=_CHECK,
         )
+
+
+def _shown(behind: str) -> str:
+    """Return the source line and the mark below it that clang prints behind a message."""
+    lines = behind.lstrip("\n").splitlines()[:2]
+    return "\n".join(lines) if lines and not _DIAGNOSTIC.match(lines[0]) else ""
 
 
 def _inputs(listing: str) -> list[str]:

@@ -6,6 +6,7 @@ A crash, a hang or a refusal of memory in LLVM costs one `linker-died` error and
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from inkev.toolchain.messages import LENGTH, MESSAGE_BYTES, Answer, Order, descr
 
 _CHUNK = 1 << 20
 _DIAGNOSTIC_BYTES = 4000
+_ASSERTION = re.compile(r"^.*(Assertion `.*' failed)\.$", re.MULTILINE)
+"""What LLVM says last in a build with assertions: behind the place in its own source."""
 
 
 class WorkerDied(Exception):
@@ -124,7 +127,7 @@ class Worker:
         said = ""
         if self._diagnostics is not None:
             self._diagnostics.seek(max(0, self._diagnostics.seek(0, os.SEEK_END) - _DIAGNOSTIC_BYTES))
-            said = self._diagnostics.read().decode(errors="replace").strip()
+            said = _ASSERTION.sub(r"\1", self._diagnostics.read().decode(errors="replace").strip())
         self._stop()
         return "\n".join(
             part for part in (how if how.startswith("it ") else f"the linker ended with {ending}", said) if part
@@ -160,5 +163,7 @@ def _death(order: Order, died: WorkerDied) -> UserError:
         f"LLVM gave up on {describe_request(order.request)}",
         where=", ".join(dict.fromkeys(member.instance for member in order.request.members)),
         why=str(died),
-        hint="put a stitch point between them so that fewer are linked together, or rebuild the packages",
+        hint="put a stitch point between them so that fewer are linked together, or rebuild the packages"
+        if len(order.request.members) > 1
+        else "the package is at fault: ask its author; inkev check shows the same",
     )

@@ -182,3 +182,14 @@ int nf(struct xdp_md *ctx)
 }
 char _license[] SEC("license") = "GPL";
 """
+
+BIG_STACK = """
+#include <inkev/nf.h>
+IKV_NF int nf(struct ikv_packet *pkt)
+{
+	volatile char room[700];
+	for (int n = 0; n < 700; n++)
+		room[n] = n;
+	return ikv_forward(pkt, room[3]);
+}
+"""

@@ -25,17 +25,6 @@ from inkev.toolchain.process import Worker
 from tests.toolchain import sources
 from tests.toolchain.bench import chain, compile_source, member
 
-BIG_STACK = """
-#include <inkev/nf.h>
-IKV_NF int nf(struct ikv_packet *pkt)
-{
-	volatile char room[700];
-	for (int n = 0; n < 700; n++)
-		room[n] = n;
-	return ikv_forward(pkt, room[3]);
-}
-"""
-
 
 def _order(folder: Path, source: str = sources.FORWARD) -> LinkRequest:
     return chain([member("fw", compile_source(folder, source))], Pass())
@@ -47,7 +36,7 @@ def test_it_is_the_linker_that_the_host_asks_for(linker: BitcodeLinker) -> None:
 
 
 def test_a_stack_that_is_too_large_ends_the_worker_and_nothing_else(tmp_path: Path, linker: BitcodeLinker) -> None:
-    (tmp_path / "big.c").write_text(BIG_STACK)
+    (tmp_path / "big.c").write_text(sources.BIG_STACK)
     command = [
         "clang",
         "-target",
