@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 BLOCK_BYTES = 32768
-"""Size of a graph's per-CPU block (context slots, counters); the kernel's PCPU_MIN_UNIT_SIZE bounds it."""
+"""Size of a graph's block on one CPU (context slots, counters); a power of two."""
 
 BLOCK_HEADER_BYTES = 512
 """Context slots and graph-wide drop counters at the start of the block; instance counters follow."""

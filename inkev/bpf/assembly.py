@@ -8,7 +8,7 @@ _INSTRUCTION = Struct("<BBhi")
 
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 = range(11)
 
-CALL_MAP_LOOKUP = 1
+CALL_CPU = 8
 CALL_TAIL_CALL = 12
 _PSEUDO_MAP_FD = 1
 _PSEUDO_MAP_VALUE = 2
@@ -33,6 +33,16 @@ def add(target: int, value: int) -> bytes:
     return _encode(0x07, target, constant=value)
 
 
+def add_register(target: int, source: int) -> bytes:
+    """Target += source."""
+    return _encode(0x0F, target, source)
+
+
+def multiply(target: int, value: int) -> bytes:
+    """Target *= value."""
+    return _encode(0x27, target, constant=value)
+
+
 def mask(target: int, value: int) -> bytes:
     """Target &= value."""
     return _encode(0x57, target, constant=value)
@@ -46,16 +56,6 @@ def load64(target: int, base: int, offset: int) -> bytes:
 def store64(base: int, offset: int, source: int) -> bytes:
     """The 8 bytes at base + offset = source."""
     return _encode(0x7B, base, source, offset)
-
-
-def store32(base: int, offset: int, value: int) -> bytes:
-    """The 4 bytes at base + offset = value."""
-    return _encode(0x62, base, offset=offset, constant=value)
-
-
-def clear64(base: int, offset: int) -> bytes:
-    """The 8 bytes at base + offset = 0."""
-    return _encode(0x7A, base, offset=offset)
 
 
 def map_fd(target: int, fd: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Self
 
-from inkev.bpf.cpus import possible_cpus
+from inkev.base.cpus import possible_cpus
 from inkev.bpf.descriptor import Descriptor
 from inkev.bpf.pin import open_pin
 from inkev.bpf.syscall import Command, address, bpf, buffer, call, fd_by_id, kernel_name, read_info

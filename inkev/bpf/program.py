@@ -26,7 +26,6 @@ _DESCRIBE = Struct("=IIQ")
 LOG_BYTES = 16 << 20
 """Address space for one verifier log; pages are only taken where the kernel writes."""
 
-_RUN_ON_CPU = 1
 PACKET_ROOM = 4096
 """Bytes that a test run may add to the packet."""
 
@@ -36,7 +35,6 @@ class ProgramType(IntEnum):
 
     SCHED_CLS = 3
     XDP = 6
-    RAW_TRACEPOINT = 17
 
 
 class AttachType(IntEnum):
@@ -177,16 +175,6 @@ class Program(Descriptor):
         bpf(Command.PROG_TEST_RUN, attr)
         fields = _TEST.unpack(attr.raw)
         return TestRun(fields[1], after.raw[: fields[3]], b"" if state is None else state.raw[: fields[9]], fields[7])
-
-    def run_on(self, cpu: int) -> bool:
-        """Run a raw tracepoint program on this CPU; return whether the CPU is online. Linux 5.10."""
-        try:
-            bpf(Command.PROG_TEST_RUN, buffer(_TEST.pack(self.fileno(), *(0,) * 11, _RUN_ON_CPU, cpu, 0)))
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return False
-        return True
 
 
 def _load(kind: ProgramType, code: bytes, name: str, attach: AttachType, terms: str, log: LogMemory | None) -> int:

@@ -13,27 +13,10 @@ from pathlib import Path
 from struct import Struct
 
 from inkev.base import limits
+from inkev.base.cpus import block_places
 from inkev.base.errors import UserError
-from inkev.bpf.assembly import (
-    CALL_MAP_LOOKUP,
-    R0,
-    R1,
-    R2,
-    R10,
-    add,
-    call,
-    clear64,
-    constant,
-    copy,
-    jump_if_zero,
-    leave,
-    map_fd,
-    store32,
-)
-from inkev.bpf.cpus import possible_cpus
-from inkev.bpf.maps import MMAPABLE, Map, MapType, split_cpus
+from inkev.bpf.maps import MMAPABLE, Map, MapType
 from inkev.bpf.pin import pin
-from inkev.bpf.program import Program, ProgramType
 from inkev.datapath.netns import inside
 from inkev.datapath.pins import GraphPins
 from inkev.graph import model
@@ -53,7 +36,7 @@ def open_memory(pins: GraphPins) -> None:
     pins.instances.mkdir(exist_ok=True)
     name = f"ikv_{pins.name}"
     _make(pins.cell, MapType.ARRAY, 8, 1, MMAPABLE, name)
-    _make(pins.block, MapType.PERCPU_ARRAY, limits.BLOCK_BYTES, 1, 0, name)
+    _make(pins.block, MapType.ARRAY, block_places() * limits.BLOCK_BYTES, 1, MMAPABLE, name)
     _make(pins.devices, MapType.ARRAY, 4 * DEVICES, 1, MMAPABLE, name)
     _make(pins.members, MapType.ARRAY, 4 * (1 + SET_MEMBERS), DEVICES, 0, name)
     for program_type in PROGRAM_TYPES:
@@ -137,19 +120,14 @@ def _add_device(devices: Map, key: bytes) -> None:
 
 def read_counters(pins: GraphPins, offset: int, count: int) -> list[int]:
     """Return `count` 8-byte counters from `offset`, each summed over CPUs."""
-    with Map.open(pins.block) as block:
-        stored = block.find(_ZERO) or b""
     layout = Struct(f"={count}Q")
-    every = [layout.unpack_from(part, offset) for part in split_cpus(stored, limits.BLOCK_BYTES)]
+    with Map.open(pins.block) as held, held.memory(writable=False) as block:
+        every = [layout.unpack_from(block, start + offset) for start in range(0, len(block), limits.BLOCK_BYTES)]
     return [sum(values) for values in zip(*every, strict=True)]
 
 
 def clear_counters(pins: GraphPins, offset: int, length_bytes: int) -> None:
-    """Zero a region of the block on every CPU, by a program that each runs: what stands beside it is not touched."""
-    with Map.open(pins.block) as block:
-        stores = b"".join(clear64(R0, place) for place in range(offset, offset + length_bytes, 8))
-        code = (store32(R10, -4, 0) + copy(R2, R10) + add(R2, -4) + map_fd(R1, block.fileno())
-                + call(CALL_MAP_LOOKUP) + jump_if_zero(R0, len(stores) // 8) + stores + constant(R0, 0) + leave())
-        with Program.load(ProgramType.RAW_TRACEPOINT, code, name=f"ikvclear_{pins.name}") as program:
-            for cpu in range(possible_cpus()):
-                program.run_on(cpu)
+    """Zero a region of the block on every CPU; what stands beside it is not touched."""
+    with Map.open(pins.block) as held, held.memory() as block:
+        for start in range(offset, len(block), limits.BLOCK_BYTES):
+            block[start : start + length_bytes] = bytes(length_bytes)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 
+from inkev.base.cpus import block_places
+from inkev.base.limits import BLOCK_BYTES
 from inkev.bpf.assembly import (
-    CALL_MAP_LOOKUP,
+    CALL_CPU,
     CALL_TAIL_CALL,
     R0,
     R1,
@@ -18,8 +20,8 @@ from inkev.bpf.assembly import (
     R3,
     R5,
     R6,
-    R10,
     add,
+    add_register,
     call,
     constant,
     copy,
@@ -30,7 +32,7 @@ from inkev.bpf.assembly import (
     map_fd,
     map_value,
     mask,
-    store32,
+    multiply,
     store64,
 )
 from inkev.bpf.maps import Map
@@ -75,15 +77,15 @@ def stub_code(number: int, program_type: model.ProgramType, cell: Map, entries: 
         + map_fd(R2, entries.fileno())
     )
     arms = jump_if_zero(R5, 3) + odd + jump(2) + even
-    count = load64(R1, R0, GRAPH_DROPS) + add(R1, 1) + store64(R0, GRAPH_DROPS, R1)
     missed = (
-        store32(R10, -4, 0)
-        + copy(R2, R10)
-        + add(R2, -4)
-        + map_fd(R1, block.fileno())
-        + call(CALL_MAP_LOOKUP)
-        + jump_if_zero(R0, len(count) // 8)
-        + count
+        call(CALL_CPU)
+        + mask(R0, block_places() - 1)
+        + multiply(R0, BLOCK_BYTES)
+        + map_value(R1, block.fileno())
+        + add_register(R1, R0)
+        + load64(R2, R1, GRAPH_DROPS)
+        + add(R2, 1)
+        + store64(R1, GRAPH_DROPS, R2)
         + constant(R0, verdict)
         + leave()
     )

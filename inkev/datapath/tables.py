@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import finalize
 
+from inkev.base.cpus import possible_cpus
 from inkev.base.errors import KernelError, UserError
-from inkev.bpf.cpus import possible_cpus
 from inkev.bpf.maps import PER_CPU, Map, MapType, split_cpus
 from inkev.bpf.membarrier import wait_for_programs
 from inkev.datapath.interfaces import read_links

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from inkev.base.cpus import block_places
 from inkev.graph.partition import Segment
 
 
@@ -48,6 +49,8 @@ class LinkRequest(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
     entries: dict[str, str] = {}
     """`instance:port number` to program name, for instances with several programs."""
+    block_places: int = msgspec.field(default_factory=block_places)
+    """How many per-CPU blocks the graph's `block` holds on this machine; a power of two."""
 
 
 class LinkedMap(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,16 +12,15 @@ from inkev.toolchain.ir_text import Metadata
 
 ARRAY = 2
 PROG_ARRAY = 3
-PERCPU_ARRAY = 6
 DEVMAP_HASH = 25
 
+BLOCK = "ikv_block"
 DEVICES = "ikv_devices"
-DEVICES_SECTION = ".data.ikv_devices"
-"""libbpf gives direct access to a map's value only for data sections: the devices are one, and so its map's name."""
+_SECTIONS = {BLOCK: ".bss.ikv_block", DEVICES: ".data.ikv_devices"}
+"""libbpf gives direct access to a map's value only for data sections: these are such, and so are their maps' names."""
 
 _BCAST = re.compile(r"ikv_bcast\d+")
 _SHAPES = {
-    "ikv_block": (PERCPU_ARRAY, 4, BLOCK_BYTES, 1),
     "ikv_members": (ARRAY, 4, 1024, HOOKS),
     "ikv_slots": (PROG_ARRAY, 4, 4, SLOTS),
 }
@@ -30,13 +29,13 @@ _FIELDS = ("type", "key_size", "value_size", "max_entries")
 
 def map_symbol(name: str) -> str:
     """Return the name that libbpf will give to a map of the graph."""
-    return DEVICES_SECTION if name == DEVICES else name
+    return _SECTIONS.get(name, name)
 
 
-def declare_map(name: str, metadata: Metadata, file: str) -> tuple[str, str]:
+def declare_map(name: str, metadata: Metadata, file: str, block_places: int) -> tuple[str, str]:
     """Return the IR line that defines a map, and the metadata node for the unit's list of globals."""
-    if name == DEVICES:
-        return _devices(metadata, file)
+    if name in _SECTIONS:
+        return _words(name, HOOKS if name == DEVICES else block_places * BLOCK_BYTES // 4, metadata, file)
     shape = (DEVMAP_HASH, 4, 4, 1024) if _BCAST.fullmatch(name) else _SHAPES[name]
     integer = _integer(metadata)
     members = []
@@ -58,11 +57,11 @@ def declare_map(name: str, metadata: Metadata, file: str) -> tuple[str, str]:
     return f'@{name} = dso_local global [4 x ptr] zeroinitializer, section ".maps", align 8, !dbg {node}', node
 
 
-def _devices(metadata: Metadata, file: str) -> tuple[str, str]:
+def _words(name: str, count: int, metadata: Metadata, file: str) -> tuple[str, str]:
     unsigned = metadata.add('!DIBasicType(name: "unsigned int", size: 32, encoding: DW_ATE_unsigned)')
-    node = _variable(metadata, DEVICES, _array(metadata, unsigned, HOOKS), file)
+    node = _variable(metadata, name, _array(metadata, unsigned, count), file)
     return (
-        f'@{DEVICES} = dso_local global [{HOOKS} x i32] zeroinitializer, section "{DEVICES_SECTION}", align 4, '
+        f'@{name} = dso_local global [{count} x i32] zeroinitializer, section "{_SECTIONS[name]}", align 8, '
         f"!dbg {node}"
     ), node
 

@@ -8,9 +8,9 @@ import warnings
 
 import pytest
 
+from inkev.base.cpus import parse_cpu_list, possible_cpus
 from inkev.base.errors import KernelError, NotSupportedError
 from inkev.bpf.assembly import R0, constant, leave, load64
-from inkev.bpf.cpus import parse_cpu_list, possible_cpus
 from inkev.bpf.descriptor import Descriptor
 from inkev.bpf.features import FEATURES, has, require
 from inkev.bpf.libbpf import Object
@@ -71,7 +71,7 @@ def test_a_frozen_map_refuses_writes_and_memory_is_shared():
 
 def test_values_of_each_cpu_are_told_apart():
     assert split_cpus(bytes(range(16)), 3) == [bytes((0, 1, 2)), bytes((8, 9, 10))]
-    assert [parse_cpu_list(text) for text in ("0\n", "0-3", "0-1,4,6-7")] == [1, 4, 5]
+    assert [parse_cpu_list(text) for text in ("0\n", "0-3", "0-1,4")] == [(0,), (0, 1, 2, 3), (0, 1, 4)]
 
 
 def test_a_program_runs_describes_itself_and_is_refused_with_its_log():

@@ -61,7 +61,8 @@ def segment(key: str, body: str, *, program_type: ProgramType = "xdp", maps: str
             layouts: dict[str, dict[str, MapLayout]] | None = None, replace: tuple[str, ...] = ()) -> SegmentLoad:
     """Return a segment whose program has this C body; `i0_*` maps and `.i0` sections belong to `instance`."""
     elf = compile_c(f'{maps}\nSEC("{program_type}") int segment({CONTEXTS[program_type]} *ctx)\n{{\n{body}\n}}\n')
-    names = [LinkedMap(symbol=name, instance="", name=name) for name in GRAPH_MAPS if name in maps]
+    names = [LinkedMap(symbol=".bss.ikv_block" if name == "ikv_block" else name, instance="", name=name)
+             for name in GRAPH_MAPS if name in maps]
     if "i0_flows" in maps:
         names.append(LinkedMap(symbol="i0_flows", instance=instance, name="flows"))
         names += [LinkedMap(symbol=f"{kind}.i0", instance=instance, name=kind) for kind in (".bss", ".data")]

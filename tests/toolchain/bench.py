@@ -88,7 +88,7 @@ class Loaded:
 
     def counter(self, offset: int) -> int:
         """Return a counter of the block, summed over CPUs."""
-        raw = self.maps["ikv_block"].find(bytes(4))
+        raw = self.maps[".bss.ikv_block"].find(bytes(4))
         assert raw is not None
         return sum(struct.unpack_from("<Q", raw, start + offset)[0] for start in range(0, len(raw), 32768))
 

@@ -129,7 +129,7 @@ def test_a_packet_crosses_a_stitch_point_with_what_is_known(tmp_path: Path, link
     code = compile_source(tmp_path, sources.CONTEXT, hook)
     first = linker.link(chain([member("a", code, 0)], Slot(5, "a:0", 3), hook))
     second = linker.link(request([member("b", code, 1)], [], hook, fresh=False, head=Step("b", 3)))
-    with loaded(first, hook) as here, loaded(second, hook, {"ikv_block": here.maps["ikv_block"]}) as there:
+    with loaded(first, hook) as here, loaded(second, hook, {".bss.ikv_block": here.maps[".bss.ikv_block"]}) as there:
         here.maps["ikv_slots"].point(5, there.program)
         assert here.run(packets.ipv4()).verdict == PASSES[hook]
         assert [here.counter(512 + 512 + 8 * (1 + 16 + 4 + n)) for n in range(3)] == [7, 99, 3]
