@@ -81,7 +81,8 @@ def file_error(error: OSError) -> KernelError | None:
         return None
     code, hint = _FILE_ERRORS[number]
     where = str(error.filename or "")
-    return KernelError(code, f"cannot use {where or 'a file'}", errno=number, where=where, why=os.strerror(number), hint=hint)
+    why = os.strerror(number)
+    return KernelError(code, f"cannot use {where or 'a file'}", errno=number, where=where, why=why, hint=hint)
 
 
 def report_crash(error: Exception, words: Sequence[str], session: Session) -> int:

@@ -35,7 +35,8 @@ def parse_graph(text: str, where: str = "graph.toml") -> Graph:
     try:
         document = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error), hint="https://toml.io says how it is written") from error
+        hint = "https://toml.io says how it is written"
+        raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error), hint=hint) from error
     return _Reader(document, where).read()
 
 

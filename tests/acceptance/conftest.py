@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,36 +87,40 @@ class Site:
         return self.road.graph(chains, functions, points) + more
 
     def picture(self) -> object:
-        """Return all of the root's state in the kernel: the spec, and every pin with the id of what it pins."""
+        """Return all of the root's state in the kernel: the spec, and every pin with the id of what it pins.
+
+        Maps of the running generation are where they are, or where the next command moves them before anything else.
+        """
         running = LinuxKernel(self.root).observe("road")
         assert running is not None
-        pins = sorted(path for path in self.root.bpffs.rglob("*") if not path.is_dir())
-        return running, [(str(path), _identity(path)) for path in pins]
+        pins = (path for path in self.root.bpffs.rglob("*") if not path.is_dir())
+        return running, sorted((re.sub(r"gen\d+/inst", "inst", str(path)), _identity(path)) for path in pins)
 
     def carries_traffic(self) -> bool:
         """Return whether an echo request is answered across the edge."""
         return self.road.client.ping("10.9.0.2", count=1, timeout=3.0) == 1
 
 
-def _identity(path: Path) -> object:
+def _identity(path: Path) -> str:
     if path.is_symlink():
         return str(path.readlink())
     if path.parent.name == "hooks":
-        return path.stat().st_ino
+        return str(path.stat().st_ino)
     kind = Program if path.name.startswith("seg_") else Map
     with kind.open(path) as held:
-        return held.info.id
+        return str(held.info.id)
 
 
-def replace_bitcode(package: Shelved, source: str) -> Shelved:
-    """Return a package whose author shipped bitcode that `inkev build` would not have made."""
+def bulky(good: Shelved) -> Shelved:
+    """Return a package whose author shipped bitcode that `inkev build` would not have made: a stack of 700 bytes."""
     for hook in ("xdp", "tc"):
         subprocess.run(
             ["clang", "-target", "bpf", "-O2", "-g", f"-DIKV_HOOK_{hook.upper()}", f"-I{find_include_folder()}",
              f"-I/usr/include/{platform.machine()}-linux-gnu", "-emit-llvm", "-x", "c", "-c", "-", "-o",
-             str(package.folder / f"build/main.{hook}.bc")], input=source, text=True, check=True,
+             str(good.folder / f"build/main.{hook}.bc")], input=BIG_STACK.replace(" nf(", " bulky("),
+            text=True, check=True,
         )  # fmt: skip
-    return package
+    return good
 
 
 def garbled(good: Shelved) -> Shelved:
@@ -140,16 +146,17 @@ def shelf() -> list[Shelved]:
     return [
         *packages(),
         build("needy", "1.0", ONE_WAY, passing.format(name="needy"), NEEDY),
-        replace_bitcode(build("bulky", "1.0", ONE_WAY, passing.format(name="bulky")), BIG_STACK.replace(" nf(", " bulky(")),
+        bulky(build("bulky", "1.0", ONE_WAY, passing.format(name="bulky"))),
         garbled(build("garbled", "1.0", ONE_WAY, passing.format(name="garbled"))),
     ]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shelf: list[Shelved]) -> Iterator[Site]:
+def site(shelf: list[Shelved]) -> Iterator[Site]:
     """A site whose graph runs; its root, pins and hosts are gone afterwards."""
-    with Lab() as lab:
-        made = Site(Road(lab), tmp_path_factory.mktemp("site"))
+    with Lab() as lab, tempfile.TemporaryDirectory(prefix="ikvt-") as folder:
+        Path(folder).chmod(0o755)  # for what is tried without privileges
+        made = Site(Road(lab), Path(folder))
         publish(made.source, shelf)
         made.write("root/config.toml", f'sources = ["{made.source}"]\n')
         made.write("road.toml", made.graph())

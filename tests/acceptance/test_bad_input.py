@@ -48,7 +48,9 @@ class Bad:
     run: dict[str, Any] = field(default_factory=dict)
 
 
-def graph(chains: str = CHAINS, functions: str = FUNCTIONS, points: str = "", more: str = "") -> Callable[[Site], object]:
+def graph(
+    chains: str = CHAINS, functions: str = FUNCTIONS, points: str = "", more: str = ""
+) -> Callable[[Site], object]:
     """Return what writes bad.toml: a graph of the running one's name."""
     return lambda site: site.write("bad.toml", site.graph(chains, functions, points, more))
 
@@ -88,7 +90,8 @@ BROKEN = '[package]\nname = "Bad Name"\nversion = "one"\ncolour = "red"\n'
 PLAIN = "#include <inkev/nf.h>\nIKV_NF int bad(struct ikv_packet *pkt)\n{\n"
 
 BAD: dict[str, Bad] = {
-    "broken manifest": Bad("check bad", "missing-key", says=("schema is missing", "nf.toml, package.colour", "package.name", "package.version"), make=package("bad", "", BROKEN)),
+    "broken manifest": Bad("check bad", "missing-key", make=package("bad", "", BROKEN),
+        says=("schema is missing", "nf.toml, package.colour", "package.name", "package.version")),
     "broken TOML": Bad("publish bad --source source", "bad-toml", says=("line 1",), make=package("bad", "", "[[[")),
     "unknown version": Bad("install tally==9.9", "no-such-version", says=("1.0, 1.1, 2.0",)),
     "unknown package": Bad("install taly", "no-such-package", says=("did you mean tally",)),
