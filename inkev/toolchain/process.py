@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +42,7 @@ class Worker:
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._diagnostics: IO[bytes] | None = None
+        self._ending: weakref.finalize[[subprocess.Popen[bytes]], Worker] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -63,6 +65,8 @@ class Worker:
             cwd="/",
             env=_environment(),
         )
+        # Whoever forgets to close a linker, or ends by an exception, leaves no process behind.
+        self._ending = weakref.finalize(self, _end, self._process)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -134,20 +138,24 @@ class Worker:
         )
 
     def _stop(self) -> None:
-        if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            self._process.kill()
-            self._process.wait()
+        if self._ending is not None:
+            self._ending()
         if self._diagnostics is not None:
             self._diagnostics.close()
-        self._process = self._diagnostics = None
+        self._process = self._diagnostics = self._ending = None
 
     def stop(self) -> None:
         """End the worker."""
         with self._lock:
             self._stop()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.kill()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:
