@@ -245,6 +245,7 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	const __u32 grow = sizeof(struct ikv_ipv6) + 8;
 	const struct rt_interface *interface;
 	struct rt_message *message;
+	struct rt_scratch *own;
 	struct ikv_packet pkt;
 	struct ikv_ipv6 *ip;
 	struct ikv_eth *eth, old;
@@ -256,10 +257,10 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	ip = ikv_ipv6(&pkt);
 	eth = ikv_eth(&pkt);
 	interface = rt_interface_of(port);
-	message = rt_clear_message();
-	if (!ip || !eth || !interface || !message)
+	own = rt_scratch_of();
+	if (!ip || !eth || !interface || !own)
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
-	if (rt_is_zero6(interface->ipv6) || !rt_may_complain6(&pkt, ip) || !rt_may_send_error())
+	if (rt_is_zero6(interface->ipv6) || !rt_may_complain6(&pkt, ip) || !rt_may_send_error(own))
 		return ikv_drop(&pkt, RT_ERROR_LIMIT);
 
 	old = *eth;
@@ -267,8 +268,10 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	quoted = bpf_ntohs(ip->payload_length) + sizeof(*ip);
 	if (quoted > RT_QUOTE)
 		quoted = RT_QUOTE;
+	message = &own->message;
 	message->type = what >> 8;
 	message->code = what;
+	message->checksum = 0;
 	message->rest = rest;
 	if (rt_quote(&pkt, message, quoted))
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);

@@ -266,6 +266,8 @@ IKV_NF int route_packet(struct ikv_packet *pkt)
 	case IKV_ETHER_IPV4:
 		return rt_ipv4(pkt);
 	case IKV_ETHER_IPV6:
+		if (!config.ipv6)
+			return config.host ? rt_via_host(pkt) : ikv_drop(pkt, IKV_DROP_UNSUPPORTED);
 		return rt_ipv6(pkt);
 	case IKV_ETHER_ARP:
 		if (config.host)

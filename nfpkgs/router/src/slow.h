@@ -20,18 +20,6 @@
 
 #define RT_PORT(port) ((port) & (RT_PORTS - 1))
 
-struct rt_budget {
-	__u64 window;
-	__u64 sent;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct rt_budget);
-} budgets SEC(".maps");
-
 #define RT_QUOTE 120		  /* bytes of the offending packet that an error quotes */
 #define RT_MESSAGE (8 + RT_QUOTE) /* an ICMP message: header and quotation */
 
@@ -43,13 +31,22 @@ struct rt_message {
 	__u8 quote[RT_QUOTE];
 };
 
-/* Room to sum a message in: packets may end before it does, and what is missing counts as zeros. */
+/*
+ * What an error needs: how many were sent in this window, and room to sum a message in. Packets may end before it does,
+ * and what is missing counts as zeros.
+ */
+struct rt_scratch {
+	__u64 window;
+	__u64 sent;
+	struct rt_message message;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct rt_message);
-} messages SEC(".maps");
+	__type(value, struct rt_scratch);
+} scratch SEC(".maps");
 
 /* What the fast path found out, in one word. */
 IKV_INLINE __u32 rt_where(const struct ikv_packet *pkt)
@@ -81,29 +78,22 @@ IKV_INLINE void rt_swap_macs(struct ikv_eth *eth)
 }
 
 /* Errors are rationed per CPU in windows of 2^30 ns (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f). */
-IKV_INLINE int rt_may_send_error(void)
+IKV_INLINE int rt_may_send_error(struct rt_scratch *own)
 {
 	__u64 window = bpf_ktime_get_ns() >> 30;
-	__u32 zero = 0;
-	struct rt_budget *budget = bpf_map_lookup_elem(&budgets, &zero);
 
-	if (!budget)
-		return 0;
-	if (budget->window != window) {
-		budget->window = window;
-		budget->sent = 0;
+	if (own->window != window) {
+		own->window = window;
+		own->sent = 0;
 	}
-	return budget->sent++ < config.errors;
+	return own->sent++ < config.errors;
 }
 
-IKV_INLINE struct rt_message *rt_clear_message(void)
+IKV_INLINE struct rt_scratch *rt_scratch_of(void)
 {
 	__u32 zero = 0;
-	struct rt_message *message = bpf_map_lookup_elem(&messages, &zero);
 
-	if (message)
-		__builtin_memset(message, 0, sizeof(*message));
-	return message;
+	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
 /* Copy `bytes` of the packet from its network header on into the quotation; 0 or negative. */
@@ -111,6 +101,7 @@ IKV_INLINE int rt_quote(struct ikv_packet *pkt, struct rt_message *message, __u3
 {
 	if (bytes < 20 || bytes > RT_QUOTE)
 		return -IKV_DROP_MALFORMED;
+	__builtin_memset(message->quote, 0, sizeof(message->quote));
 	return ikv_load(pkt, sizeof(struct ikv_eth), message->quote, bytes);
 }
 

@@ -23,6 +23,7 @@ struct rt_config {
 	__u32 echo;
 	__u32 errors;  /* ICMP errors a second and CPU; 0 for none */
 	__u32 resolve; /* ask for unknown neighbours by ARP and ND */
+	__u32 ipv6;    /* 0: route IPv4 only, at half the maps */
 };
 IKV_CONFIG(struct rt_config, config);
 
