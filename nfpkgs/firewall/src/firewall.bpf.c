@@ -2,9 +2,10 @@
 /*
  * firewall: ordered rules for IPv4 and IPv6, and the connections that they accepted.
  *
- * A packet of a tracked connection passes at the cost of one lookup. All others are put to the rules; the first that
- * matches decides, else the default. What configuration switches off is not in the linked program.
+ * A packet of a tracked connection passes at the cost of one lookup, or of one load where one like it did a moment ago. All
+ * others are put to the rules; the first that matches decides, else the default. What configuration switches off is not in the linked program.
  */
+#include "recent.h"
 #include "related.h"
 
 IKV_INLINE int fw_block(struct ikv_packet *pkt, __u32 reason)
@@ -40,7 +41,13 @@ IKV_INLINE int fw_rule(struct ikv_packet *pkt, const struct fw_slot *slot)
 	return fw_accept(pkt);
 }
 
-IKV_INLINE int fw_connection(struct ikv_packet *pkt, const struct fw_slot *slot)
+IKV_INLINE int fw_pass_established(struct ikv_packet *pkt)
+{
+	ikv_count(pkt, FW_ESTABLISHED);
+	return fw_accept(pkt);
+}
+
+IKV_INLINE int fw_connection(struct ikv_packet *pkt, struct fw_slot *slot)
 {
 	int said = fw_track(pkt, slot);
 
@@ -50,10 +57,9 @@ IKV_INLINE int fw_connection(struct ikv_packet *pkt, const struct fw_slot *slot)
 	}
 	if (said == FW_UNKNOWN)
 		return fw_rule(pkt, slot);
-	ikv_count(pkt, FW_ESTABLISHED);
 	if (IKV_UNLIKELY(pkt->flags & IKV_FRAGMENT))
 		fw_remember_datagram(pkt);
-	return fw_accept(pkt);
+	return fw_pass_established(pkt);
 }
 
 IKV_INLINE int fw_pass_related(struct ikv_packet *pkt)
@@ -82,42 +88,79 @@ IKV_INLINE __u8 fw_tcp_flags(struct ikv_packet *pkt)
 	return tcp ? tcp->flags : 0;
 }
 
-IKV_INLINE int fw_ipv4(struct ikv_packet *pkt, const struct ikv_ipv4 *ip)
+/* What is not known from a moment ago. `tag`: see fw_plain_tag(). */
+IKV_INLINE int fw_flow4(struct ikv_packet *pkt, const struct ikv_ipv4 *ip, __u64 tag)
 {
 	const struct ikv_icmp *icmp = ikv_icmp(pkt);
+	const struct ikv_tcp *tcp = ikv_tcp(pkt);
 	struct ikv_flow4 key;
 	struct fw_slot slot = {.map = &connections, .key = &key, .tcp_flags = fw_tcp_flags(pkt)};
+	int verdict;
 
-	if (!config.stateful)
-		return fw_rule(pkt, (void *)0);
-	if (icmp && !ikv_is_echo(icmp))
-		return fw_is_related4(pkt, ip) ? fw_pass_related(pkt) : fw_rule(pkt, (void *)0);
 	if (icmp)
 		slot.icmp_type = icmp->type;
 	if (ikv_flow4(pkt, &key))
 		return ikv_drop(pkt, IKV_DROP_MALFORMED);
 	slot.swapped = ikv_flow4_normalise(&key);
-	return fw_connection(pkt, &slot);
+	verdict = fw_connection(pkt, &slot);
+	if (slot.is_settled)
+		fw_note4(ip, tag);
+	if (tcp && slot.tcp_flags & FW_TCP_STEPS)
+		fw_forget4(ip, tcp);
+	return verdict;
 }
 
-IKV_INLINE int fw_ipv6(struct ikv_packet *pkt, const struct ikv_ipv6 *ip)
+IKV_INLINE int fw_ipv4(struct ikv_packet *pkt, const struct ikv_ipv4 *ip)
 {
-	const struct ikv_icmpv6 *icmp = ikv_icmpv6(pkt);
-	struct ikv_flow6 key;
-	struct fw_slot slot = {.map = &connections6, .key = &key, .tcp_flags = fw_tcp_flags(pkt)};
+	const struct ikv_icmp *icmp = ikv_icmp(pkt);
+	__u64 tag;
 
-	if (config.non_ip != FW_NON_IP_DROP && fw_is_discovery(pkt, ip))
-		return fw_accept(pkt);
 	if (!config.stateful)
 		return fw_rule(pkt, (void *)0);
-	if (icmp && !ikv_is_echo6(icmp))
-		return fw_is_related6(pkt, ip) ? fw_pass_related(pkt) : fw_rule(pkt, (void *)0);
+	tag = fw_plain_tag(pkt);
+	if (IKV_LIKELY(fw_recall4(ip, tag)))
+		return fw_pass_established(pkt);
+	if (icmp && !ikv_is_echo(icmp))
+		return fw_is_related4(pkt, ip) ? fw_pass_related(pkt) : fw_rule(pkt, (void *)0);
+	return fw_flow4(pkt, ip, tag);
+}
+
+IKV_INLINE int fw_flow6(struct ikv_packet *pkt, const struct ikv_ipv6 *ip, __u64 tag)
+{
+	const struct ikv_icmpv6 *icmp = ikv_icmpv6(pkt);
+	const struct ikv_tcp *tcp = ikv_tcp(pkt);
+	struct ikv_flow6 key;
+	struct fw_slot slot = {.map = &connections6, .key = &key, .tcp_flags = fw_tcp_flags(pkt)};
+	int verdict;
+
 	if (icmp)
 		slot.icmp_type = icmp->type;
 	if (ikv_flow6(pkt, &key))
 		return ikv_drop(pkt, IKV_DROP_MALFORMED);
 	slot.swapped = ikv_flow6_normalise(&key);
-	return fw_connection(pkt, &slot);
+	verdict = fw_connection(pkt, &slot);
+	if (slot.is_settled)
+		fw_note6(ip, tag);
+	if (tcp && slot.tcp_flags & FW_TCP_STEPS)
+		fw_forget6(ip, tcp);
+	return verdict;
+}
+
+IKV_INLINE int fw_ipv6(struct ikv_packet *pkt, const struct ikv_ipv6 *ip)
+{
+	const struct ikv_icmpv6 *icmp = ikv_icmpv6(pkt);
+	__u64 tag;
+
+	if (config.non_ip != FW_NON_IP_DROP && fw_is_discovery(pkt, ip))
+		return fw_accept(pkt);
+	if (!config.stateful)
+		return fw_rule(pkt, (void *)0);
+	tag = fw_plain_tag(pkt);
+	if (IKV_LIKELY(fw_recall6(ip, tag)))
+		return fw_pass_established(pkt);
+	if (icmp && !ikv_is_echo6(icmp))
+		return fw_is_related6(pkt, ip) ? fw_pass_related(pkt) : fw_rule(pkt, (void *)0);
+	return fw_flow6(pkt, ip, tag);
 }
 
 IKV_INLINE int fw_not_ip(struct ikv_packet *pkt)

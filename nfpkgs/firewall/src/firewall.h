@@ -51,6 +51,8 @@ IKV_CONFIG(struct fw_config, config);
 
 IKV_CLASSIFIER(rules, 16384, 1 << 20)
 
+#define FW_TCP_STEPS (IKV_TCP_SYN | IKV_TCP_FIN | IKV_TCP_RST) /* what moves a connection on */
+
 enum fw_state { FW_NONE, FW_OPENING, FW_ANSWERED, FW_OPEN, FW_CLOSING, FW_CLOSED_STATE };
 
 /* One connection, for both directions: a word, so that reading it costs one load. */

@@ -18,13 +18,13 @@ struct fw_slot {
 	__u32 swapped; /* the packet goes from the higher end to the lower */
 	__u8 tcp_flags;
 	__u8 icmp_type;
+	__u8 is_settled; /* comes out of tracking: the next packet like this one will change nothing */
 };
 
-#define FW_TCP_STEPS (IKV_TCP_SYN | IKV_TCP_FIN | IKV_TCP_RST)
-
+/* Never less than what was asked for: `seen` is rounded down, and an epoch old where flows are believed. */
 IKV_INLINE __u32 fw_units(__u64 ns)
 {
-	return ns >> FW_CLOCK_SHIFT;
+	return (ns >> FW_CLOCK_SHIFT) + 2;
 }
 
 /* For how long the connection may be silent. */
@@ -148,8 +148,14 @@ IKV_INLINE int fw_may_begin(struct ikv_packet *pkt, const struct fw_slot *slot)
 	return FW_UNKNOWN;
 }
 
+IKV_INLINE int fw_is_settled(const struct fw_connection *connection, __u8 protocol)
+{
+	return protocol == IKV_PROTO_UDP ||
+	       (protocol == IKV_PROTO_TCP && connection->state == FW_OPEN);
+}
+
 /* Move the packet's connection on. FW_KNOWN: it passes; FW_UNKNOWN: the rules decide; below 0: a drop reason. */
-IKV_INLINE int fw_track(struct ikv_packet *pkt, const struct fw_slot *slot)
+IKV_INLINE int fw_track(struct ikv_packet *pkt, struct fw_slot *slot)
 {
 	struct fw_connection *connection = bpf_map_lookup_elem(slot->map, slot->key);
 	__u32 now = fw_now(pkt);
@@ -158,9 +164,12 @@ IKV_INLINE int fw_track(struct ikv_packet *pkt, const struct fw_slot *slot)
 	if (!connection || !fw_is_live(connection, pkt->l4_protocol, now))
 		return fw_may_begin(pkt, slot);
 	said = fw_step(pkt, slot, connection);
-	if (said == FW_KNOWN && connection->seen != now)
+	if (said != FW_KNOWN)
+		return said;
+	if (connection->seen != now)
 		connection->seen = now;
-	return said;
+	slot->is_settled = fw_is_settled(connection, pkt->l4_protocol);
+	return FW_KNOWN;
 }
 
 /* The rules accepted the first packet: remember it. 0, or the negated reason where there is no room. */
