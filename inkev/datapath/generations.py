@@ -45,15 +45,16 @@ def _make_folder(pins: GraphPins, generation: int) -> GenerationPins:
     return made
 
 
-def keep(pins: GraphPins, source: int, target: int, key: str, new_key: str) -> None:
-    """Carry a program over, under a new key where one is given.
+def keep(pins: GraphPins, source: int, target: int, key: str, new_key: str, *, portable: bool = False) -> None:
+    """Carry a program over, under a new key where one is given; `portable`: both are known to share prog arrays.
 
     Raises:
         ConflictError: `program-not-portable`: the program jumps through prog arrays that are not the target's, so it
             would go on to what retires with the source.
     """
     with Program.open(pins.generation(source).segment(key)) as program:
-        _check_portable(program, pins.generation(source), pins.generation(target), key)
+        if not portable:
+            _check_portable(program, pins.generation(source), pins.generation(target), key)
         repin(program, pins.generation(target).segment(new_key or key))
 
 
@@ -88,9 +89,18 @@ def set_entry(pins: GraphPins, generation: int, program_type: model.ProgramType,
 def retire(pins: GraphPins, generation: int) -> None:
     """Unpin a generation that the cell does not name, and empty the bank that nothing reads any more."""
     running, bank = _settle_beside(pins, generation)
-    if running:
+    if running and not _share_slots(pins.generation(generation), pins.generation(running)):
         clear_bank(pins, 1 - bank)
     remove_tree(pins.generation(generation).folder)
+
+
+def _share_slots(one: GenerationPins, other: GenerationPins) -> bool:
+    """Return whether both stand on one prog array; then they share the bank too, and the other one is empty."""
+    try:
+        with Map.open(one.slots("xdp")) as ours, Map.open(other.slots("xdp")) as theirs:
+            return ours.info.id == theirs.info.id
+    except FileNotFoundError:
+        return False
 
 
 def clear_bank(pins: GraphPins, bank: int) -> None:

@@ -1,7 +1,8 @@
 """The kernel side of one root: every verb of `inkev.host.kernel.Kernel`, each a step into the module that does it.
 
-Keeps no state of its own beyond which generation it is staging and which namespaces it was asked about: what it answers
-stands in the kernel. What only some verbs need is imported by them: a command that changes nothing loads nothing.
+Keeps no state of its own beyond which generation it is staging, programs that may come back, and which namespaces it
+was asked about: what it answers stands in the kernel. What only some verbs need is imported by them: a command that
+changes nothing loads nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from inkev.bpf.program import Program
 from inkev.datapath import generations, memory
 from inkev.datapath.hooks import HookDriver
 from inkev.datapath.interfaces import read_interfaces
+from inkev.datapath.loaded import LoadedPrograms
 from inkev.datapath.observation import observe
 from inkev.datapath.pins import GraphPins, graph_pins, names_in, remove_tree
 from inkev.datapath.specs import write_spec
@@ -41,7 +43,14 @@ class LinuxKernel:
         self._root = root
         self._clsact = clsact
         self._staged: dict[str, int] = {}
+        self._shared: dict[str, tuple[int, int]] = {}
+        """Graph to the generation that is being staged on the prog arrays of another: that one first."""
+        self._loaded = LoadedPrograms()
         self._namespaces: dict[str, None] = {}
+
+    def close(self) -> None:
+        """Let programs go that were held in case they come back."""
+        self._loaded.clear()
 
     def preflight(self, features: Iterable[str] = ()) -> None:
         """Raise unless there are privileges, bpffs, and the kernel features that every graph needs and those named."""
@@ -82,21 +91,32 @@ class LinuxKernel:
         """Make the generation's folder with prog arrays of its own."""
         generations.stage(self._pins(graph), generation)
         self._staged[graph] = generation
+        self._shared.pop(graph, None)
+        self._loaded.clear()
 
     def share(self, graph: str, source: int, target: int) -> None:
         """Make generation `target` on the prog arrays of `source`."""
         generations.share(self._pins(graph), source, target)
         self._staged[graph] = target
+        self._shared[graph] = (source, target)
 
     def load(self, graph: str, generation: int, segment: SegmentLoad) -> RunningSegment:
         """Load one segment and pin it in the generation."""
         from inkev.datapath.loader import load_segment
 
-        return load_segment(self._pins(graph), generation, segment, self._root.state / "verifier")
+        pins = self._pins(graph)
+        if self._shared.get(graph, (0, 0))[1] != generation:
+            return load_segment(pins, generation, segment, self._root.state / "verifier")
+        found = self._loaded.pin_again(pins, generation, segment)
+        if found is None:
+            found = load_segment(pins, generation, segment, self._root.state / "verifier")
+            self._loaded.keep(pins, generation, segment)
+        return found
 
     def keep(self, graph: str, source: int, target: int, key: str, new_key: str = "") -> None:
         """Carry a segment from one generation into another."""
-        generations.keep(self._pins(graph), source, target, key, new_key)
+        portable = self._shared.get(graph) == (source, target)
+        generations.keep(self._pins(graph), source, target, key, new_key, portable=portable)
 
     def set_slot(self, graph: str, generation: int, program_type: ProgramType, number: int, key: str) -> None:
         """Point a slot of the generation's prog array at one of its segments."""
@@ -146,6 +166,7 @@ class LinuxKernel:
         generations.retire(self._pins(graph), generation)
         if self._staged.get(graph) == generation:
             del self._staged[graph]
+            self._shared.pop(graph, None)
 
     def drop_instance(self, graph: str, instance: str) -> None:
         """Unpin the instance's maps: its state is gone."""
@@ -162,6 +183,8 @@ class LinuxKernel:
         pins.cell.unlink(missing_ok=True)  # first: a folder without a cell is a leftover, never a running graph
         remove_tree(pins.folder)
         self._staged.pop(graph, None)
+        self._shared.pop(graph, None)
+        self._loaded.clear()
 
     def table(self, graph: str, instance: str, table: Table, layouts: Mapping[str, MapLayout]) -> TableHandle:
         """Open a table of a pinned instance: as it is being staged by this object, else as it runs."""

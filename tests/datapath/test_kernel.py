@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,12 @@ def make_spec(generation: int, bank: int, objects: dict[str, str] | None = None,
 
 
 @pytest.fixture
-def kernel(root: Root) -> LinuxKernel:
+def kernel(root: Root) -> Iterator[LinuxKernel]:
     made = LinuxKernel(root)
     made.preflight()
     made.open_graph(GRAPH)
-    return made
+    yield made
+    made.close()
 
 
 def bring_up(kernel: LinuxKernel, generation: int, *segments, replaced: int = 0) -> None:
@@ -321,3 +322,13 @@ def test_ordered_rules_are_a_table_too(kernel, root):
     again = kernel.table(GRAPH, "fw", manifest.tables["rules"], {})
     assert [(row["src"], row["verdict"], row["position"]) for row in again.rows()] == [
         ("any", "accept", 1), ("10.0.0.0/8", "accept", 2), ("any", "drop", 3)]
+
+
+def test_a_program_that_comes_back_in_a_hot_change_is_the_one_that_was_loaded(kernel):
+    bring_up(kernel, 1, verdict("hook:wan", XDP_PASS))
+    made = []
+    for generation in (2, 3):
+        kernel.share(GRAPH, 1, generation)
+        made.append(kernel.load(GRAPH, generation, verdict("back", XDP_TX)).program_id)
+        kernel.retire(GRAPH, generation)
+    assert made[0] == made[1]
