@@ -6,15 +6,16 @@ where the new program's differs, state would be misread, so the load is refused 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from inkev.base.cpus import possible_cpus
 from inkev.base.errors import KernelError
 from inkev.bpf.libbpf import Object, ObjectMap
-from inkev.bpf.maps import Map
+from inkev.bpf.maps import PER_CPU, Map
 from inkev.bpf.pin import repin
 from inkev.datapath.memory import make_bcast, read_cell
 from inkev.datapath.observation import describe
@@ -38,6 +39,7 @@ class NewMap:
     map: ObjectMap
     pin: Path
     fingerprint: str
+    entries: Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,17 @@ def _keep_log(logs: Path, digest: str, log: str) -> Path:
 def _pin_map(item: NewMap, undo: ExitStack) -> None:
     item.pin.parent.mkdir(parents=True, exist_ok=True)
     with item.map.take() as held:
+        for key, value in item.entries.items():
+            held.update(key, _on_every_cpu(held, value))
         repin(held, item.pin)
     undo.callback(item.pin.unlink, missing_ok=True)
     write_note(item.pin, LAYOUT, item.fingerprint)
+
+
+def _on_every_cpu(held: Map, value: bytes) -> bytes:
+    if held.info.type not in PER_CPU:
+        return value
+    return value.ljust(-(-len(value) // 8) * 8, bytes(1)) * possible_cpus()
 
 
 def _bind_maps(site: Site, opened: Object) -> Iterator[NewMap]:
@@ -148,7 +158,9 @@ def _bind_maps(site: Site, opened: Object) -> Iterator[NewMap]:
         elif (path := site.find_state(owner)) is not None:
             _reuse_state(path, site, owner, held)
         else:
-            yield NewMap(held, site.made.instance(owner.instance).map(owner.name), site.fingerprint(owner))
+            pin = site.made.instance(owner.instance).map(owner.name)
+            entries = site.segment.entries.get(owner.instance, {}).get(owner.name, {})
+            yield NewMap(held, pin, site.fingerprint(owner), entries)
 
 
 def _graph_map(site: Site, name: str) -> Path:

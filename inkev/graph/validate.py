@@ -5,7 +5,7 @@ What depends on the machine (interfaces, what else is attached) is checked by th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from inkev.base.errors import FaultList, UserError
 from inkev.base.limits import BLOCK_BYTES, BLOCK_HEADER_BYTES, COMMON_REASONS, MAX_TAIL_CALLS
@@ -13,22 +13,32 @@ from inkev.graph.cutting import DEVICES, longest_chain
 from inkev.graph.drawing import Function
 from inkev.graph.model import DROP, Graph, Instance, Node, ProgramType
 from inkev.graph.partition import Partition
-from inkev.package.configuration import config_values
-from inkev.package.manifest import Manifest, Table
+from inkev.graph.table_rows import check_rows
+from inkev.package.configuration import FindInterfaceFor, config_values
+from inkev.package.manifest import Manifest
 from inkev.package.suggest import did_you_mean
 
 COUNTER_BYTES = 8
 
 
-def validate(graph: Graph, manifests: Mapping[str, Manifest], faults: FaultList) -> None:
+def validate(
+    graph: Graph,
+    manifests: Mapping[str, Manifest],
+    faults: FaultList,
+    *,
+    sound: Collection[tuple[str, str]] = (),
+    find_interface: FindInterfaceFor | None = None,
+) -> None:
     """Record every fault of a wired graph.
 
     Args:
         graph: as `wire` returned it.
         manifests: by instance.
         faults: where to record what is wrong.
+        sound: instance and table whose rows were looked at before.
+        find_interface: what turns names of interfaces in options into indexes; without it they stay names.
     """
-    check = _Check(graph, manifests, faults)
+    check = _Check(graph, manifests, faults, sound, find_interface)
     check.hooks()
     check.edges()
     check.points()
@@ -82,10 +92,19 @@ def region_bytes(manifest: Manifest) -> int:
 
 
 class _Check:
-    def __init__(self, graph: Graph, manifests: Mapping[str, Manifest], faults: FaultList) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        manifests: Mapping[str, Manifest],
+        faults: FaultList,
+        sound: Collection[tuple[str, str]],
+        find_interface: FindInterfaceFor | None,
+    ) -> None:
         self._graph = graph
         self._manifests = manifests
         self._faults = faults
+        self._sound = sound
+        self._find_interface = find_interface
         self._targets = {edge.source: edge.target for edge in graph.edges}
 
     def hooks(self) -> None:
@@ -264,7 +283,7 @@ class _Check:
                     hint=f"write where it leads, or {name}:{port_name} -> drop",
                 )
         try:
-            config_values(manifest, instance.config)
+            config_values(manifest, instance.config, self._find_interface(name) if self._find_interface else None)
         except UserError as error:
             for fault in error.faults:
                 self._faults.add(
@@ -276,7 +295,8 @@ class _Check:
             )
         for table, rows in instance.tables.items():
             if table in manifest.tables:
-                self._rows(f"nf.{name}.tables.{table}", manifest.tables[table], rows)
+                if (name, table) not in self._sound:
+                    check_rows(f"nf.{name}.tables.{table}", manifest.tables[table], rows, self._faults)
             else:
                 self._faults.add(
                     "unknown-table",
@@ -284,20 +304,3 @@ class _Check:
                     where=f"nf.{name}.tables.{table}",
                     hint=did_you_mean(table, manifest.tables),
                 )
-
-    def _rows(self, where: str, table: Table, rows: list[dict[str, object]]) -> None:
-        writable = {name for name, column in table.columns.items() if not column.read_only}
-        needed = {name for name in writable if table.columns[name].default is None}
-        for index, row in enumerate(rows):
-            given = set(row)
-            for column in sorted(given - writable):
-                why = "it is read-only" if column in table.columns else ""
-                self._faults.add(
-                    "unknown-column",
-                    f"column {column!r} cannot be given",
-                    where=f"{where}[{index}]",
-                    why=why,
-                    hint=did_you_mean(column, writable),
-                )
-            for column in sorted(needed - given):
-                self._faults.add("missing-column", f"column {column!r} must be given", where=f"{where}[{index}]")

@@ -20,7 +20,7 @@ from inkev.host.planning import Circumstances, plan_change
 from inkev.host.refusals import LADDER, LADDER_CODES, Refusals, read_refusals, write_refusals
 from inkev.host.rows import same_rows
 from inkev.host.state_changes import changed_state
-from inkev.host.surroundings import observe_surroundings
+from inkev.host.surroundings import interface_finder, observe_surroundings
 
 OnProgress = Callable[[str], None]
 _OBJECTS = 256
@@ -40,7 +40,7 @@ class Applier:
         self._catalog = catalog
         self._state = state
         self._journal = journal
-        self._designer = Designer(catalog, linker)
+        self._designer = Designer(catalog, linker, lambda graph, name: interface_finder(kernel, graph, name))
         self._refusals: Refusals | None = None
         self._objects: dict[tuple[str, str], LinkedObject] = {}
 
@@ -158,6 +158,7 @@ class Applier:
                     object=linked,
                     layouts=layouts,
                     replace_state=action.replace_state,
+                    entries={name: desired.parts[name].initial() for name in action.members},
                 ),
             )
             return linked

@@ -14,6 +14,7 @@ from inkev.host.kernel import Kernel, SegmentLoad
 from inkev.host.linking import LinkedObject, Linker, LinkRequest, Member
 from inkev.host.members import make_member
 from inkev.host.refusals import LADDER, LADDER_CODES
+from inkev.package.foreign import Entries, initial_entries, sized
 from inkev.package.layout import Layout, MapLayout
 from inkev.package.manifest import HookKind, Manifest
 from inkev.package.packet_tests import PacketTest, entry_ports, exit_ports, expected_bytes, find_reason
@@ -24,6 +25,8 @@ from inkev.package.verdicts import reason_names, split_verdict
 GRAPH = "check"
 INSTANCE = "nf"
 GENERATION = 1
+BENCH_INTERFACE = 1
+"""Index of every interface that an option names: nothing is attached, so any will do."""
 SEED = 0x696E6B6576
 """Time and random are functions of it in packet tests, so that a test gives the same result every time."""
 
@@ -85,7 +88,11 @@ class Bench:
 
     def _load(self, port: str, linked: LinkedObject) -> int:
         segment = SegmentLoad(
-            key=_key(port), program_type=_program_type(self.hook), object=linked, layouts={INSTANCE: self._layouts()}
+            key=_key(port),
+            program_type=_program_type(self.hook),
+            object=linked,
+            layouts={INSTANCE: self._layouts()},
+            entries={INSTANCE: self._entries()},
         )
         return self.kernel.load(GRAPH, GENERATION, segment).verified_instructions
 
@@ -121,7 +128,13 @@ class Bench:
         return dict(zip(manifest.metrics, values, strict=True))
 
     def _layouts(self) -> dict[str, MapLayout]:
-        return {found.name: found for unit in self.subject.of_hook(self.hook) for found in unit.layout.maps}
+        programs = self.subject.manifest.programs
+        units = [sized(unit.layout, programs[unit.layout.program]) for unit in self.subject.of_hook(self.hook)]
+        return {found.name: found for layout in units for found in layout.maps}
+
+    def _entries(self) -> dict[str, Entries]:
+        programs = self.subject.manifest.programs.values()
+        return {name: entries for program in programs for name, entries in initial_entries(program).items()}
 
     def _request(self, port: str) -> LinkRequest:
         manifest = self.subject.manifest
@@ -155,6 +168,7 @@ class Bench:
             counters=BLOCK_HEADER_BYTES,
             seed=SEED,
             source_root=self.subject.source_root,
+            find_interface=lambda _name: BENCH_INTERFACE,
         )
 
 

@@ -17,6 +17,7 @@ from inkev.graph.drawing import Function
 from inkev.graph.model import ProgramType
 from inkev.graph.spec import Locked
 from inkev.graph.validate import function_of
+from inkev.package.foreign import Entries, initial_entries, sized
 from inkev.package.layout import Layout, MapLayout
 from inkev.package.manifest import Manifest
 from inkev.package.requirement import Requirement, parse_requirement, parse_version
@@ -81,6 +82,14 @@ class Part:
     def maps(self) -> dict[str, MapLayout]:
         """Return every map of the package, whichever of its programs uses it."""
         return {found.name: found for layout in self.layouts.values() for found in layout.maps}
+
+    def initial(self) -> dict[str, Entries]:
+        """Return what maps of the package hold when they are made, by map."""
+        return {
+            name: entries
+            for program in self.manifest.programs.values()
+            for name, entries in initial_entries(program).items()
+        }
 
 
 class Catalog:
@@ -156,7 +165,7 @@ class Catalog:
 def _read(locked: Locked, package: InstalledPackage) -> Part:
     manifest, folder = package.manifest, package.folder
     layouts: dict[tuple[str, str], Layout] = {
-        (name, kind): _layout(folder / "build" / f"{name}.{kind}.json", locked)
+        (name, kind): sized(_layout(folder / "build" / f"{name}.{kind}.json", locked), program)
         for name, program in manifest.programs.items()
         for kind in program.hooks
     }

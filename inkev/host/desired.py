@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from inkev.host.counting import Region, place_counters
 from inkev.host.linking import Linker, LinkRequest
 from inkev.host.refusals import LADDER, Refusals
 from inkev.host.requests import link_request, normal_segment
+from inkev.package.columns import FindInterface
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,17 @@ class Desired:
     warnings: tuple[str, ...] = ()
 
 
+FinderIn = Callable[[Graph, str], FindInterface]
+"""Graph and instance to what finds interfaces where the instance is."""
+
+
 class Designer:
     """Builds what is desired; remembers digests, which are dear to compute."""
 
-    def __init__(self, catalog: Catalog, linker: Linker) -> None:
+    def __init__(self, catalog: Catalog, linker: Linker, find_interface: FinderIn) -> None:
         self._catalog = catalog
         self._linker = linker
+        self._find_interface = find_interface
         self._digests: dict[tuple[str, ...], str] = {}
 
     def design(
@@ -72,7 +79,7 @@ class Designer:
         """
         lock = self._lock(graph, (running.lock if running else {}) | dict(chosen or {}))
         parts = {name: self._catalog.part(locked) for name, locked in lock.items()}
-        wired = _checked(graph, parts)
+        wired = self._checked(graph, parts, running)
         regions = self._regions(running)
         counters = place_counters({name: region_bytes(part.manifest) for name, part in parts.items()}, regions)
         drawn = self._draw(wired, parts, counters, refusals, tuple(cuts), running)
@@ -111,7 +118,10 @@ class Designer:
                 graph, functions, cuts=cuts, refusals=splits, previous=running.partition if running else None
             )
             whole = _adopt(whole, running)
-            requests = {s.key: link_request(graph.name, s, parts, graph.instances, counters) for s in whole.segments}
+            find = partial(self._find_interface, graph)
+            requests = {
+                s.key: link_request(graph.name, s, parts, graph.instances, counters, find) for s in whole.segments
+            }
             firsts = {key: self._digest(request, LADDER[0]) for key, request in requests.items()}
             refused = [s for s in whole.segments if refusals.pipeline(firsts[s.key]) is None]
             more = {cut for segment in refused for cut in middle_cuts(graph, segment)} - splits
@@ -152,6 +162,20 @@ class Designer:
         faults.check()
         return lock
 
+    def _checked(self, graph: Graph, parts: Mapping[str, Part], running: Spec | None) -> Graph:
+        """Return the wired graph.
+
+        Raises:
+            Faults: everything that is wrong with it.
+        """
+        manifests = {name: part.manifest for name, part in parts.items()}
+        faults = FaultList()
+        wired = wire(graph, manifests, faults)
+        sound = _sound_tables(wired, parts, running)
+        validate(wired, manifests, faults, sound=sound, find_interface=partial(self._find_interface, wired))
+        faults.check()
+        return wired
+
     def _regions(self, running: Spec | None) -> dict[str, Region]:
         """Return the running counters' places; an instance whose package is gone from the store keeps none."""
         regions: dict[str, Region] = {}
@@ -171,20 +195,6 @@ class _Drawn:
     firsts: dict[str, str]
     objects: dict[str, str]
     warnings: list[str]
-
-
-def _checked(graph: Graph, parts: Mapping[str, Part]) -> Graph:
-    """Return the wired graph.
-
-    Raises:
-        Faults: everything that is wrong with it.
-    """
-    manifests = {name: part.manifest for name, part in parts.items()}
-    faults = FaultList()
-    wired = wire(graph, manifests, faults)
-    validate(wired, manifests, faults)
-    faults.check()
-    return wired
 
 
 def _check_chain(whole: Partition) -> None:
@@ -211,6 +221,20 @@ def _adopt(whole: Partition, running: Spec | None) -> Partition:
 
 def _is_slot(whole: Partition, cut: str) -> bool:
     return any(key.partition("@")[0] == cut for key in whole.slots)
+
+
+def _sound_tables(graph: Graph, parts: Mapping[str, Part], running: Spec | None) -> frozenset[tuple[str, str]]:
+    """Return the tables that run with these very rows and that package: a hot change need not look at them again."""
+    if running is None:
+        return frozenset()
+    return frozenset(
+        (name, table)
+        for name, before in running.graph.instances.items()
+        for table, rows in before.tables.items()
+        if name in graph.instances
+        and graph.instances[name].tables.get(table) == rows
+        and parts[name].locked == running.lock.get(name)
+    )
 
 
 def _owned(graph: Graph) -> dict[str, tuple[str, ...]]:

@@ -64,6 +64,8 @@ class SegmentLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Instance to map name to layout."""
     replace_state: tuple[str, ...] = ()
     """`instance/map` whose pinned map has another layout and is to be made anew; the old stays until retire."""
+    entries: dict[str, dict[str, dict[bytes, bytes]]] = {}
+    """Instance to map name to what a map that this load makes holds from the start; one that is kept is left alone."""
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inkev.base.errors import UserError
 from inkev.host.linking import Member
 from inkev.package.columns import FindInterface
-from inkev.package.configuration import encode_config
+from inkev.package.configuration import config_values, encode_config
+from inkev.package.foreign import check_foreign, constants
 from inkev.package.layout import Layout
 from inkev.package.manifest import Manifest, Program
 
@@ -34,9 +34,13 @@ def make_member(
     """Return one program of an instance, ready to be linked; `counters` is its region's byte offset in the block.
 
     Raises:
-        Faults: options that are unknown, of the wrong type or out of range.
+        Faults: options that are unknown, of the wrong type or out of range; what does not fit an existing program.
     """
     program = manifest.programs[layout.program]
+    rodata: dict[str, bytes] = {}
+    if program.dialect != "inkev":
+        check_foreign(program, layout)
+        rodata = constants(manifest, program, layout, config_values(manifest, config, find_interface))
     return Member(
         instance=instance,
         program=layout.program,
@@ -47,7 +51,7 @@ def make_member(
         counters=counters,
         reasons=len(manifest.reasons),
         metrics=len(manifest.metrics),
-        rodata={name: _rodata(name, value, layout) for name, value in program.rodata.items()},
+        rodata=rodata,
         map_sizes=dict(program.map_sizes),
         codes=return_codes(program, layout.hook, tuple(manifest.ports)),
         flood_ports=tuple(number for number, port in enumerate(manifest.ports.values()) if port.flood),
@@ -66,18 +70,3 @@ def return_codes(program: Program, hook: str, ports: tuple[str, ...]) -> dict[in
         codes[number] = f"port:{ports.index(verdict[5:])}" if verdict.startswith("port:") else verdict
     return codes
 
-
-def _rodata(name: str, value: int | str, layout: Layout) -> bytes:
-    if isinstance(value, str):
-        return bytes.fromhex(value)
-    width = next((field.size for found in layout.maps if found.type == "rodata" for field in found.value
-                  if field.name == name), 8)  # fmt: skip
-    try:
-        return value.to_bytes(width, "little", signed=value < 0)
-    except OverflowError:
-        raise UserError(
-            "rodata-too-long",
-            f"{value} does not fit {name}",
-            where=f"programs.{layout.program}.rodata.{name}",
-            why=f"it has {width} bytes",
-        ) from None

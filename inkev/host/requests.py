@@ -15,6 +15,7 @@ from inkev.graph.partition import Exit, Segment, Slot, Step, Target
 from inkev.host.catalog import Part
 from inkev.host.linking import LinkRequest, Member
 from inkev.host.members import make_member
+from inkev.package.configuration import FindInterfaceFor
 
 
 def link_request(
@@ -23,6 +24,7 @@ def link_request(
     parts: Mapping[str, Part],
     instances: Mapping[str, Instance],
     counters: Mapping[str, int],
+    find_interface: FindInterfaceFor,
 ) -> LinkRequest:
     """Return the request for one segment.
 
@@ -32,6 +34,7 @@ def link_request(
         parts: by instance.
         instances: by name, for their configuration.
         counters: instance to the offset of its region in the block.
+        find_interface: gives what turns an interface's name into its index where an instance is.
 
     Raises:
         Faults: a configuration that does not fit.
@@ -56,6 +59,7 @@ def link_request(
                     config=instances[name].config,
                     counters=counters[name],
                     source_root=str(part.folder),
+                    find_interface=find_interface(name),
                 )
             )
     return LinkRequest(graph=graph, segment=plain, members=tuple(members), entries=entries)

@@ -9,6 +9,7 @@ from inkev.base.errors import Conflicts, Fault, FaultList, UserError
 from inkev.graph.model import Graph, Hook
 from inkev.graph.validate import reached_nodes
 from inkev.host.kernel import Interface, Kernel
+from inkev.package.columns import FindInterface
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,20 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
 
 def _declared(graph: Graph, name: str) -> str:
     return f"{'hooks' if name in graph.hooks else 'devices'}.{name}"
+
+
+def interface_finder(kernel: Kernel, graph: Graph, instance: str) -> FindInterface:
+    """Return what turns the names of interfaces into indexes, in the namespace of the hooks that reach an instance."""
+
+    def find(name: str) -> int:
+        namespaces = (
+            hook.netns
+            for hook_name, hook in graph.hooks.items()
+            if any(node.name == instance for node in reached_nodes(graph, hook_name))
+        )
+        return kernel.interfaces(Hook(interface=name, netns=next(namespaces, "")))[0].ifindex
+
+    return find
 
 
 def _device_hooks(graph: Graph) -> dict[str, Hook]:

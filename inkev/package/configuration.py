@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from inkev.base.errors import FaultList, UserError
 from inkev.package.codec import ColumnValue
@@ -11,6 +12,8 @@ from inkev.package.layout import Field, Layout
 from inkev.package.manifest import ConfigOption, Manifest
 from inkev.package.suggest import did_you_mean
 
+FindInterfaceFor = Callable[[str], FindInterface]
+"""Instance to what finds interfaces where it is."""
 C_WORDS = frozenset({
     "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
     "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof",
@@ -37,7 +40,7 @@ def config_values(
         try:
             values[name] = _value(name, option, given.get(name, option.default), find_interface)
         except UserError as error:
-            faults.faults.extend(error.faults)
+            faults.faults.extend(replace(fault, where=f"config.{name}") for fault in error.faults)
     faults.check()
     return values
 
@@ -73,10 +76,14 @@ def encode_config(
 def missing_fields(manifest: Manifest, layouts: Mapping[str, Layout]) -> dict[str, tuple[str, ...]]:
     """Return the options that no program has a field for (under ""), and per program the fields that no option sets.
 
-    What `inkev check` reports: either side without the other is a slip of the author's.
+    What `inkev check` reports: either side without the other is a slip of the author's. An existing program has no
+    struct of options: they give values to its `const volatile` globals.
     """
     options = {field_name(name): name for name in manifest.config}
     used = {field.name for layout in layouts.values() for field in layout.config}
+    for program, layout in layouts.items():
+        if program in manifest.programs and manifest.programs[program].dialect != "inkev":
+            used |= {field.name for found in layout.maps if found.type == "rodata" for field in found.value}
     found = {"": tuple(name for field, name in options.items() if field not in used)}
     for program, layout in layouts.items():
         found[program] = tuple(field.name for field in layout.config if field.name not in options)

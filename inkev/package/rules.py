@@ -26,6 +26,8 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _FEATURE = re.compile(r"[a-z][a-z0-9-]*")
 _HEX = re.compile(r"([0-9a-fA-F]{2})+")
 _CODE = re.compile(r"-?[0-9]+|XDP_[A-Z]+|TC_ACT_[A-Z]+")
+_ONWARD = {"xdp": {"XDP_PASS": "2"}, "tc": {"TC_ACT_OK": "0", "TC_ACT_UNSPEC": "-1"}}
+"""Return codes that let a packet go on, and their numbers."""
 _VERDICTS = ("pass", "drop", "transmit", "redirect")
 _NAME_RULE = "a name has up to 31 small letters, digits, - and _, and starts with a letter"
 _FOREIGN_ONLY = ("codes", "map_entries", "rodata")
@@ -157,9 +159,27 @@ def _check_foreign(key: str, program: Program, manifest: Manifest, report: Repor
                 report.add(
                     "foreign-only", join(key, part.replace("_", "-")), "is for programs of dialect xdp, tc or bcc"
                 )
+    _check_onward(key, program, manifest, report)
     for code, verdict in program.codes.items():
         _check_code(join(join(key, "codes"), code), code, verdict, manifest, report)
     _check_contents(key, program, report)
+
+
+def _check_onward(key: str, program: Program, manifest: Manifest, report: Report) -> None:
+    """Where there are several ways out, the manifest must say which one a program that lets a packet go on means."""
+    outputs = [name for name, port in manifest.ports.items() if port.direction != "in"]
+    if program.dialect == "inkev" or len(outputs) < 2:
+        return
+    missing = [f"{name} or {number}" for name, number in _ONWARD.get(program.dialect, {}).items()
+               if name not in program.codes and number not in program.codes]  # fmt: skip
+    if missing:
+        report.add(
+            "which-port",
+            join(key, "codes"),
+            f"it is not said by which port a packet leaves that the program lets go on: {', '.join(missing)}",
+            why=f"there are {', '.join(outputs)}",
+            hint=f'write codes = {{ {missing[0].split()[0]} = "port:{outputs[0]}" }}',
+        )
 
 
 def _check_contents(key: str, program: Program, report: Report) -> None:

@@ -125,6 +125,27 @@ tables.rules = [{ scr = "10.0.0.0/8" }, { src = "10.0.0.0/8", hits = 1 }]
     ]
 
 
+def test_every_value_of_every_row_is_checked_at_its_place() -> None:
+    rows = '{ src = "10.0.0.0/8" }, { src = "10.0.0.1/8" }, { src = 7 }, { src = "10.0.0.1/8", hits = 2 }'
+    graph = read("", '"wan <-> outside:fw:inside <-> lan"', rest=f'[nf.fw]\npackage = "x"\ntables.rules = [{rows}]')
+    faults = FaultList()
+    validate(wire(graph, PACKAGES, faults), PACKAGES, faults)
+    assert [(fault.code, fault.where) for fault in faults.faults] == [
+        ("bad-value", "nf.fw.tables.rules[1].src"),
+        ("bad-value", "nf.fw.tables.rules[2].src"),
+        ("unknown-column", "nf.fw.tables.rules[3]"),
+        ("bad-value", "nf.fw.tables.rules[3].src"),
+    ]
+
+
+def test_rows_that_were_looked_at_before_are_not_looked_at_again() -> None:
+    graph = read("", '"wan <-> outside:fw:inside <-> lan"', rest='[nf.fw]\npackage = "x"\ntables.rules = [{}]')
+    faults = FaultList()
+    wired = wire(graph, PACKAGES, faults)
+    validate(wired, PACKAGES, faults, sound={("fw", "rules")})
+    assert faults.faults == []
+
+
 def test_stitch_points_name_one_edge_each() -> None:
     graph = read("one", '"wan -> one -> lan", "lan -> host"')
     points = {"a": Node(name="wan"), "b": Node(name="wan"), "c": Node(name="one", port="in"), "lan": Node(name="wan")}

@@ -157,8 +157,18 @@ def test_a_fault_is_found_where_it_stands(old, new, code, where):
 
 
 def test_a_foreign_program_runs_on_the_hook_of_its_dialect():
-    manifest = read_manifest(GOOD.replace('entry = "firewall"', 'entry = "f"\ndialect = "tc"'), "nf.toml")
-    assert manifest.programs["main"].hooks == ("tc",)
+    codes = 'codes = { TC_ACT_OK = "port:inside", -1 = "port:inside" }'
+    foreign = GOOD.replace('entry = "firewall"', f'entry = "f"\ndialect = "tc"\n{codes}')
+    assert read_manifest(foreign, "nf.toml").programs["main"].hooks == ("tc",)
+
+
+def test_a_foreign_program_with_several_ways_out_says_which_is_meant():
+    with pytest.raises(Faults) as caught:
+        read_manifest(GOOD.replace('entry = "firewall"', 'entry = "f"\ndialect = "tc"'), "nf.toml")
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.where) == ("which-port", "nf.toml, programs.main.codes")
+    assert "TC_ACT_OK or 0, TC_ACT_UNSPEC or -1" in fault.message
+    assert fault.hint.startswith('write codes = { TC_ACT_OK = "port:')
 
 
 def test_text_that_is_not_toml_names_the_line():
