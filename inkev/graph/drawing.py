@@ -17,8 +17,8 @@ import msgspec
 from inkev.base.limits import MAPS_PER_PROGRAM
 from inkev.graph.model import Graph, Node, ProgramType
 
-GRAPH_MAPS = 6
-"""Maps of the graph itself that a segment may use: block, devices, members, two interface sets, slots."""
+MAPS_WORTH_TRYING = 3 * MAPS_PER_PROGRAM
+"""A layout counts maps that an instance's configuration may fold away, so up to here the link decides."""
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class Wires:
 
 
 def draw_graph(wires: Wires, wanted: frozenset[Node]) -> dict[ProgramType, Drawings]:
-    """Draw every program type, cutting in the middle whatever uses more maps than a program may."""
+    """Draw every program type, cutting in the middle whatever has far more maps than a program may use."""
     while True:
         drawn = {kind: _draw_all(wires, kind, wanted) for kind in program_types(wires.graph)}
         more = frozenset(
@@ -97,9 +97,9 @@ def program_types(graph: Graph) -> list[ProgramType]:
 
 
 def _overflowing(wires: Wires, kind: ProgramType, drawing: Drawing) -> Iterator[Node]:
-    """Yield the edges to cut where the members' maps exceed the kernel's limit for one program."""
+    """Yield the edges to cut where the members have far more maps than a program may use."""
     maps = sum(wires.functions[name].maps.get(kind, 0) for name in drawing.members)
-    if maps + GRAPH_MAPS <= MAPS_PER_PROGRAM:
+    if maps <= MAPS_WORTH_TRYING:
         return
     first = set(drawing.members[: len(drawing.members) // 2])
     for name in first:

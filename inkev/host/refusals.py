@@ -13,6 +13,9 @@ LADDER = ("light-v3", "full-v3", "light-v2")
 LADDER_CODES = frozenset({"verifier-refused", "linker-died", "link-failed", "stack-too-deep"})
 """What another pipeline may mend."""
 
+TOO_MANY_MAPS = "number of maps per program"
+"""What the verifier says where only a split mends it."""
+
 
 class Refusals(msgspec.Struct, kw_only=True):
     """The file `refusals.json` in a root's state folder; it may be deleted at any time."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inkev.base.errors import UserError
 from inkev.graph.cutting import longest_chain, middle_cuts, parse_source, partition
-from inkev.graph.drawing import GRAPH_MAPS, Function
+from inkev.graph.drawing import MAPS_WORTH_TRYING, Function
 from inkev.graph.model import DROP, HOST, Edge, Graph, Hook, Instance, Node
 from inkev.graph.partition import Drop, Out, Partition, Pass, Segment, Slot, Step, Target
 from inkev.graph.reading import parse_graph
@@ -116,7 +116,7 @@ def test_a_segment_is_sound(data: st.DataObject, made: tuple[Graph, dict[str, Fu
             if isinstance(exit_.target, Step):
                 assert place[exit_.instance] < place[exit_.target.instance]
         maps = sum(functions[name].maps.get(segment.program_type, 0) for name in segment.members)
-        assert maps + GRAPH_MAPS <= 64 or len(segment.members) == 1
+        assert maps <= MAPS_WORTH_TRYING or len(segment.members) == 1
 
 
 @given(graphs(cyclic=False))
