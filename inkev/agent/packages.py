@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from inkev.base.errors import InkevError, UserError
+from inkev.base.errors import InkevError, TrustError, UserError
 from inkev.base.ids import Digest
 from inkev.host import installing
 from inkev.host.installing import InstallReport, Source
@@ -121,7 +121,7 @@ class Packages:
         removed = []
         for requirement in requirements:
             package = installing.uninstall(requirement, self._store, running.__contains__, dry_run=True)
-            removed.append(_listed(package, ()))  # its manifest is gone afterwards
+            removed.append(_removed(package))
             if not dry_run:
                 installing.uninstall(requirement, self._store, running.__contains__)
                 self._notify("inkev_uninstalled", package=package.name, version=package.version, digest=package.digest)
@@ -225,6 +225,16 @@ def _listed(package: Installed, used_by: tuple[str, ...]) -> ListedPackage:
         digest=package.digest,
         used_by=used_by,
     )
+
+
+def _removed(package: Installed) -> ListedPackage:
+    """Return what is about to go, damaged or not: its manifest is gone afterwards."""
+    try:
+        return _listed(package, ())
+    except TrustError:
+        return ListedPackage(
+            name=package.name, version=package.version, kind="", summary="damaged", digest=package.digest
+        )
 
 
 def _satisfies(name: str, version: str, wanted: Requirement) -> bool:

@@ -33,7 +33,7 @@ def read_settings(root: Root) -> Settings:
         return msgspec.convert(tomli.loads(path.read_text()), Settings)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError, RecursionError, msgspec.ValidationError) as error:
         raise UserError(
             "bad-settings",
             f"cannot read {FILE}",

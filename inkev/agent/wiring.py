@@ -9,13 +9,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inkev.base.errors import UserError
+from inkev.base.errors import TrustError, UserError
 from inkev.base.paths import BPFFS, Root
 from inkev.plugins.hookspecs import Builder, Kernel, Linker, Source, hookimpl
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from inkev.agent.settings import Settings
     from inkev.host.checking import Checker
     from inkev.host.store import Store
+    from inkev.package.manifest import Manifest
     from inkev.plugins.manager import BrokenPlugin, Plugins
 
 
@@ -157,8 +158,14 @@ class Wiring:
 
     def notify(self, event: str, **arguments: object) -> None:
         """Tell every plug-in of an event, the adapters of installed packages among them."""
-        self.plugins.keep_packages(package.manifest for package in self.store.installed())
+        self.plugins.keep_packages(self._manifests())
         self.plugins.notify(event, **arguments)
+
+    def _manifests(self) -> Iterator[Manifest]:
+        """Yield what is installed; a damaged record keeps nobody from being told of what was done."""
+        for package in self.store.installed():
+            with suppress(TrustError):
+                yield package.manifest
 
     def open_sources(self) -> list[Source]:
         """Return the package sources: those given, else those configured."""
@@ -210,7 +217,7 @@ class Wiring:
         """Return what this machine has of all that inkev needs."""
         from inkev.agent.diagnosis import diagnose
 
-        self.plugins.keep_packages(package.manifest for package in self.store.installed())
+        self.plugins.keep_packages(self._manifests())
         return list(diagnose(self.root, lambda: self.kernel, self.plugins))
 
 

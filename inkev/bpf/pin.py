@@ -49,6 +49,8 @@ def open_pin(path: Path, *, read_only: bool = False) -> int:
     name = buffer(os.fsencode(path) + b"\0")
     try:
         return call(Command.OBJ_GET, _OBJECT, address(name), 0, 0x8 if read_only else 0)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "nothing is pinned there", str(path)) from None
     except PermissionError as error:
         raise no_privileges(error) from None
 

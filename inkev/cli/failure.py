@@ -14,14 +14,18 @@ import click
 
 from inkev import __version__
 from inkev.base.errors import Fault, InkevError, KernelError, UserError, format_fault
+from inkev.base.paths import BPFFS
 from inkev.cli.session import Session
 
 BUG = 1
+SHOWN = 40
+"""Faults that a person is shown of one command."""
 _ROOM = ("disk-full", "make room there, or name another root by --root")
 _ACCESS = ("no-access", "run it as root (sudo inkev ...), or name another root by --root")
 _FILE_ERRORS = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.ENOENT: ("no-such-file", "put it back; what was installed can be uninstalled, and installed again"),
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
     errno.EROFS: ("read-only", "name a root that can be written to by --root"),
@@ -40,7 +44,9 @@ def report(error: InkevError, session: Session) -> int:
     if session.json:
         session.print_json(failure_document(error.faults, error.exit_status))
         return error.exit_status
-    print("\n\n".join(_coloured(fault) for fault in error.faults), file=sys.stderr)
+    print("\n\n".join(_coloured(fault) for fault in error.faults[:SHOWN]), file=sys.stderr)
+    if len(error.faults) > SHOWN:
+        print(f"\nand {len(error.faults) - SHOWN:,} more: --json lists them all", file=sys.stderr)
     if session.verbose and isinstance(error, KernelError) and error.log:
         print(f"\nlog:\n{error.log.rstrip()}", file=sys.stderr)
     return error.exit_status
@@ -74,15 +80,21 @@ def usage_error(error: click.ClickException) -> UserError:
     return UserError(code, error.format_message().rstrip("."), where=command, hint=f"{command} --help")
 
 
-def file_error(error: OSError) -> KernelError | None:
+def file_error(error: OSError, session: Session) -> KernelError | None:
     """Return the error for a file system that refuses what any command may ask of it; None where that is a bug."""
     number = error.errno or 0
     if number not in _FILE_ERRORS:
         return None
-    code, hint = _FILE_ERRORS[number]
     where = str(error.filename or "")
-    why = os.strerror(number)
-    return KernelError(code, f"cannot use {where or 'a file'}", errno=number, where=where, why=why, hint=hint)
+    if number == errno.ENOENT and not where:
+        return None
+    if number == errno.ENOENT and Path(where).is_relative_to(BPFFS):
+        why = "somebody took it away; programs that run keep what they use"
+        hint = "inkev unstitch GRAPH clears what is left of the graph; then stitch it again"
+        return KernelError("pin-missing", f"nothing is pinned at {where}", errno=number, why=why, hint=hint)
+    code, hint = _FILE_ERRORS[number]
+    message = f"cannot use {where}" if where else f"cannot write below {session.root.folder}"
+    return KernelError(code, message, errno=number, where=where, why=os.strerror(number), hint=hint)
 
 
 def report_crash(error: Exception, words: Sequence[str], session: Session) -> int:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from inkev import __version__
 from inkev.base.errors import InkevError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+CANNOT_PRINT = 4
 COMPLETE = "_INKEV_COMPLETE"
 """Set by the script that `inkev completion` prints, to ask how a word may go on."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run `inkev WORDS...` and return its exit status; nothing is raised."""
+    _open_standard_streams()
     given = list(sys.argv[1:] if words is None else words)
     if given == ["--version"]:  # before click is imported: scripts ask often
         print(f"inkev {__version__}")
@@ -32,7 +35,21 @@ def main(words: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; without this Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(OSError):
+            print(f"error[cannot-print]: what was done cannot be printed: {error.strerror}", file=sys.stderr)
+        return CANNOT_PRINT
     return status
+
+
+def _open_standard_streams() -> None:
+    """Open what whoever started us has closed: no map or program may become standard output."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            while (opened := os.open(os.devnull, os.O_RDWR)) < number:
+                pass  # the lower ones are taken first
+            setattr(sys, name, os.fdopen(opened, mode, closefd=False))
 
 
 def _run(words: list[str]) -> int:
@@ -58,7 +75,7 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        refusal = failure.file_error(error)
+        refusal = failure.file_error(error, session)
         return failure.report(refusal, session) if refusal else failure.report_crash(error, words, session)
     except Exception as error:  # noqa: BLE001 - the top: whatever arrives here is a bug, and is kept for its report
         return failure.report_crash(error, words, session)

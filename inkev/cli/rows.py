@@ -17,6 +17,7 @@ from inkev.base.errors import Fault, Faults, UserError
 Row = dict[str, Any]
 STANDARD_INPUT = "-"
 ROWS = "rows"
+_FORMS = f"write [[{ROWS}]] tables (TOML), a list of objects (JSON), or lines under a line of columns (.csv)"
 
 
 def parse_words(words: Iterable[str]) -> Row:
@@ -55,13 +56,13 @@ def read_rows(file: str, table: str = ROWS) -> list[Row]:
         if suffix == ".json" or (suffix != ".toml" and text.lstrip()[:1] in {"[", "{"} and _is_json(text)):
             return _from_document(json.loads(text), table)
         return _from_document(tomli.loads(text), table)
-    except ValueError as error:  # JSON's and TOML's errors are ValueErrors too
+    except (ValueError, RecursionError) as error:  # JSON's and TOML's errors are ValueErrors too
         raise UserError(
             "bad-rows",
             f"cannot read rows from {file}",
             where=file,
             why=str(error),
-            hint=f"write [[{ROWS}]] tables (TOML), a list of objects (JSON), or lines under a line of columns (.csv)",
+            hint=_FORMS,
         ) from error
 
 
@@ -70,8 +71,13 @@ def _read(file: str) -> str:
         return sys.stdin.read()
     try:
         return Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError("no-such-file", f"cannot read {file}", why=str(error)) from error
+    except UnicodeDecodeError as error:
+        where = f"{file}, byte {error.start}"
+        raise UserError("bad-rows", f"{file} is not UTF-8 text", where=where, hint=_FORMS) from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        hint = "name a file, or - for standard input"
+        raise UserError("no-such-file", f"cannot read {file}", why=why, hint=hint) from error
 
 
 def _is_json(text: str) -> bool:

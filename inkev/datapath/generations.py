@@ -106,6 +106,8 @@ def _share_slots(one: GenerationPins, other: GenerationPins) -> bool:
 def clear_bank(pins: GraphPins, bank: int) -> None:
     """Empty one entry of every hook, so that the programs behind it can go."""
     for program_type in PROGRAM_TYPES:
+        if not pins.entries(program_type).exists():
+            continue  # somebody took the pin away: what it held is gone too
         with Map.open(pins.entries(program_type)) as entries:
             for hook in range(limits.HOOKS):
                 key = _WORD.pack(2 * hook + bank)

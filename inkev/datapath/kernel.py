@@ -82,8 +82,11 @@ class LinuxKernel:
 
     def open_graph(self, graph: str) -> None:
         """Make sure of the graph's folder, generation cell, block, device array and entry arrays."""
+        pins = self._pins(graph)
+        if pins.folder.exists() and not pins.cell.exists():
+            self.remove_graph(graph)  # a leftover: its stubs read a cell that nobody can write any more
         try:
-            memory.open_memory(self._pins(graph))
+            memory.open_memory(pins)
         except PermissionError as error:
             raise no_privileges(error) from None
 

@@ -34,7 +34,7 @@ def parse_graph(text: str, where: str = "graph.toml") -> Graph:
     """
     try:
         document = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
+    except (tomli.TOMLDecodeError, RecursionError) as error:
         hint = "https://toml.io says how it is written"
         raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error), hint=hint) from error
     return _Reader(document, where).read()

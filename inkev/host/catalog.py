@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from inkev.base.errors import UserError
+from inkev.base.errors import TrustError, UserError
 from inkev.graph.drawing import Function
 from inkev.graph.model import ProgramType
 from inkev.graph.spec import Locked
@@ -182,6 +182,14 @@ def _layout(path: Path, locked: Locked) -> Layout:
             where=str(path),
             why=error.strerror or "",
             hint="build it with `inkev build`",
+        ) from error
+    except msgspec.DecodeError as error:
+        raise TrustError(
+            "bad-store",
+            f"the description of {locked.package} {locked.version} is damaged",
+            where=str(path),
+            why=str(error),
+            hint=f"uninstall {locked.package}=={locked.version} and install it again",
         ) from error
 
 

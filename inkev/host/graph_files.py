@@ -35,10 +35,13 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(GRAPH_FILE_BYTES + 1)
     except OSError as error:
-        raise UserError("no-such-file", f"cannot read {path}", why=error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise UserError("no-such-file", f"cannot read {path}", why=why, hint="name a graph file") from error
     if len(raw) > GRAPH_FILE_BYTES:
-        raise UserError("file-too-large", f"{path} is larger than {GRAPH_FILE_BYTES >> 20} MiB")
+        hint = "keep long tables in files of their own: inkev table INSTANCE.TABLE load FILE"
+        raise UserError("file-too-large", f"{path} is larger than {GRAPH_FILE_BYTES >> 20} MiB", hint=hint)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise UserError("bad-toml", f"{path} is not UTF-8 text", where=f"byte {error.start}") from error
+        hint = "a graph file is TOML: text in UTF-8"
+        raise UserError("bad-toml", f"{path} is not UTF-8 text", where=f"byte {error.start}", hint=hint) from error

@@ -19,6 +19,7 @@ from inkev.base.errors import ConflictError, UserError
 from inkev.base.paths import Root
 from inkev.graph.model import Graph, Instance
 from inkev.graph.spec import Locked, Spec
+from inkev.host.actions import Plan
 from inkev.host.applying import Applier, OnProgress, SplitNeededError
 from inkev.host.catalog import Catalog, Shelf
 from inkev.host.changing import find_point, free_name, get_instance, insert_instance, remove_instance, replace_instance
@@ -28,7 +29,7 @@ from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, TableHandle
 from inkev.host.linking import Linker
 from inkev.host.locking import LockFile, newest, pinned
-from inkev.host.planning import plan_removal
+from inkev.host.planning import plan_clearance, plan_removal
 from inkev.host.recovering import recover
 from inkev.host.reporting import report
 from inkev.host.results import Change, GraphStatus
@@ -106,11 +107,17 @@ class Host:
         """Take a graph out of the kernel: hooks, programs and state."""
         began = time.monotonic()
         with self._writing(name, dry_run=dry_run):
-            plan = plan_removal(self._observe(name))
+            plan = self._removal(name)
             if not dry_run:
                 Executor(self._kernel, name).run(plan, self._journal, on_progress)
                 self._seen.pop(name, None)
         return Change(plan=plan, applied=not dry_run, seconds=time.monotonic() - began)
+
+    def _removal(self, name: str) -> Plan:
+        try:
+            return plan_removal(self._observe(name))
+        except FileNotFoundError:  # pins were taken away by hand
+            return plan_clearance(name)
 
     def status(self, name: str | None = None) -> list[GraphStatus]:
         """Return what the kernel holds, of one graph or of all."""

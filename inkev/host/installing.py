@@ -282,7 +282,10 @@ def _dependant(package: Installed, store: Store) -> Installed | None:
     """Return an installed package that only this one satisfies."""
     others = [each for each in store.installed() if each.digest != package.digest]
     for other in others:
-        versions = other.manifest.requires.packages.get(package.name)
+        try:
+            versions = other.manifest.requires.packages.get(package.name)
+        except TrustError:
+            continue  # its record is damaged: it is of no use with or without this package
         if versions is None or not _fits(package, versions):
             continue
         if not any(each.name == package.name and _fits(each, versions) for each in others):

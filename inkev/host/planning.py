@@ -66,6 +66,11 @@ def plan_change(desired: Desired, running: Running | None, around: Circumstances
     return planner.plan()
 
 
+def plan_clearance(graph: str) -> Plan:
+    """Return what takes a graph out of which pins are missing, so that nobody can say what it was."""
+    return Plan(graph=graph, generation=0, actions=(RemoveGraph(),), changes=(f"clear what is left of {graph}",))
+
+
 def plan_removal(running: Running) -> Plan:
     """Return the actions that take a graph out of the kernel."""
     spec = running.spec

@@ -160,7 +160,10 @@ def join(request: LinkRequest, digest: str, rung_name: str) -> LinkedObject:
         ).run()
     except RuntimeError as error:  # how llvmlite reports what LLVM does not accept
         raise UserError(
-            "cannot-be-linked", f"cannot link {describe_request(request)}", why=str(error).strip()
+            "cannot-be-linked",
+            f"cannot link {describe_request(request)}",
+            why=str(error).strip(),
+            hint="the bitcode is damaged: uninstall the package and install it again",
         ) from error
     return LinkedObject(
         digest=digest,
