@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from filelock import FileLock, Timeout
 
-from inkev.base.errors import ConflictError, UserError
+from inkev.base.errors import UserError
+from inkev.base.holding import hold
 from inkev.base.paths import Root
 from inkev.graph.model import Graph, Instance
 from inkev.graph.spec import Locked, Spec
@@ -57,7 +57,6 @@ class Host:
         self._catalog = Catalog(store)
         self._journal = Journal(root.state)
         self._applier = Applier(kernel, linker, self._catalog, root.state, self._journal)
-        self._lock = FileLock(root.lock, timeout=LOCK_SECONDS)
         self._ready = False
         self._seen: dict[str, Running] = {}
         self._held = ""
@@ -350,20 +349,12 @@ class Host:
             yield
             return
         self._root.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with self._lock:
-                recover(self._kernel, self._journal, graph, lambda instance, name: self.table(graph, instance, name))
-                if graph in self._seen:
-                    self._current(graph)
-                    self._held = graph
-                try:
-                    yield
-                finally:
-                    self._held = ""
-        except Timeout as error:
-            raise ConflictError(
-                "busy",
-                "another command is changing this root",
-                where=str(self._root.lock),
-                hint="wait for it and try again",
-            ) from error
+        with hold(self._root.lock, LOCK_SECONDS):
+            recover(self._kernel, self._journal, graph, lambda instance, name: self.table(graph, instance, name))
+            if graph in self._seen:
+                self._current(graph)
+                self._held = graph
+            try:
+                yield
+            finally:
+                self._held = ""
