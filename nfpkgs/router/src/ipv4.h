@@ -50,10 +50,12 @@ RT_SLOW rt_arp(ikv_ctx *ctx, __u32 port, __u32 where)
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_ARP, where);
-	arp = ikv_arp(&pkt);
-	eth = ikv_eth(&pkt);
+	eth = rt_frame(&pkt, sizeof(*arp));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	arp = (void *)(eth + 1);
 	interface = rt_interface_of(port);
-	if (!arp || !eth || !interface)
+	if (!interface)
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
 	rt_learn4(arp->sender_ip, arp->sender_mac, port);
 	asked = arp->target_ip;
@@ -114,10 +116,14 @@ RT_SLOW rt_echo4(ikv_ctx *ctx, __u32 port, __u32 where)
 	__u32 change;
 
 	rt_look(&pkt, ctx, IKV_ETHER_IPV4, where);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
 	icmp = ikv_icmp(&pkt);
-	ip = ikv_ipv4(&pkt);
-	eth = ikv_eth(&pkt);
-	if (!icmp || !ip || !eth || icmp->type != IKV_ICMP_ECHO || pkt.flags & IKV_FRAGMENT)
+	if (!icmp)
+		return ikv_drop(&pkt, RT_NO_SERVICE);
+	if (icmp->type != IKV_ICMP_ECHO || pkt.flags & IKV_FRAGMENT)
 		return ikv_drop(&pkt, RT_NO_SERVICE);
 
 	icmp->type = IKV_ICMP_ECHO_REPLY;
@@ -181,11 +187,13 @@ RT_SLOW rt_error4(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_IPV4, where);
-	ip = ikv_ipv4(&pkt);
-	eth = ikv_eth(&pkt);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
 	interface = rt_interface_of(port);
 	own = rt_scratch_of();
-	if (!ip || !eth || !interface || !own)
+	if (!interface || !own)
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
 	if (!interface->ipv4 || !rt_may_complain4(&pkt, ip) || !rt_may_send_error(own))
 		return ikv_drop(&pkt, RT_ERROR_LIMIT);

@@ -79,12 +79,11 @@ IKV_INLINE int rt_is_own6(const void *address, __u32 port)
 }
 
 /* The message of neighbour discovery behind the IPv6 header; NULL where it is not sound (RFC 4861, 7.1). */
-IKV_INLINE struct rt_nd *rt_nd_of(struct ikv_packet *pkt)
+IKV_INLINE struct rt_nd *rt_nd_of(struct ikv_packet *pkt, const struct ikv_ipv6 *ip)
 {
-	struct ikv_ipv6 *ip = ikv_ipv6(pkt);
 	struct rt_nd *nd = pkt->l4;
 
-	if (!ip || ip->hop_limit != RT_ND_HOP_LIMIT || ip->next_header != IKV_PROTO_ICMPV6 ||
+	if (ip->hop_limit != RT_ND_HOP_LIMIT || ip->next_header != IKV_PROTO_ICMPV6 ||
 	    !(pkt->flags & IKV_HAS_L4) || (void *)(nd + 1) > pkt->end || nd->code)
 		return (void *)0;
 	return nd;
@@ -110,11 +109,15 @@ RT_SLOW rt_discovery(ikv_ctx *ctx, __u32 port, __u32 where)
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_IPV6, where);
-	ip = ikv_ipv6(&pkt);
-	nd = rt_nd_of(&pkt);
-	eth = ikv_eth(&pkt);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
+	nd = rt_nd_of(&pkt, ip);
+	if (!nd)
+		return ikv_drop(&pkt, RT_NO_SERVICE);
 	interface = rt_interface_of(port);
-	if (!ip || !nd || !eth || !interface || nd->option_length != 1)
+	if (!interface || nd->option_length != 1)
 		return ikv_drop(&pkt, RT_NO_SERVICE);
 	if (nd->type == RT_ND_ADVERT && nd->option == RT_OPTION_TARGET)
 		rt_learn6(nd->target, nd->mac, port);
@@ -165,9 +168,12 @@ RT_SLOW rt_ask6(ikv_ctx *ctx, __u32 port, __u32 where)
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_IPV6, where);
-	ip = ikv_ipv6(&pkt);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
 	interface = rt_interface_of(port);
-	if (!ip || !interface || rt_is_zero6(interface->ipv6))
+	if (!interface || rt_is_zero6(interface->ipv6))
 		return ikv_drop(&pkt, IKV_DROP_NO_NEIGHBOUR);
 	route = rt_route6_of(ip->dst);
 	if (!route)
@@ -211,10 +217,14 @@ RT_SLOW rt_echo6(ikv_ctx *ctx, __u32 port, __u32 where)
 	__u32 change;
 
 	rt_look(&pkt, ctx, IKV_ETHER_IPV6, where);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
 	icmp = ikv_icmpv6(&pkt);
-	ip = ikv_ipv6(&pkt);
-	eth = ikv_eth(&pkt);
-	if (!icmp || !ip || !eth || icmp->type != IKV_ICMPV6_ECHO || pkt.flags & IKV_FRAGMENT)
+	if (!icmp)
+		return ikv_drop(&pkt, RT_NO_SERVICE);
+	if (icmp->type != IKV_ICMPV6_ECHO || pkt.flags & IKV_FRAGMENT)
 		return ikv_drop(&pkt, RT_NO_SERVICE);
 
 	icmp->type = IKV_ICMPV6_ECHO_REPLY;
@@ -254,11 +264,13 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_IPV6, where);
-	ip = ikv_ipv6(&pkt);
-	eth = ikv_eth(&pkt);
+	eth = rt_frame(&pkt, sizeof(*ip));
+	if (!eth)
+		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
+	ip = (void *)(eth + 1);
 	interface = rt_interface_of(port);
 	own = rt_scratch_of();
-	if (!ip || !eth || !interface || !own)
+	if (!interface || !own)
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
 	if (rt_is_zero6(interface->ipv6) || !rt_may_complain6(&pkt, ip) || !rt_may_send_error(own))
 		return ikv_drop(&pkt, RT_ERROR_LIMIT);

@@ -67,6 +67,18 @@ IKV_INLINE void rt_look(struct ikv_packet *pkt, ikv_ctx *ctx, __u16 ether_type, 
 	ikv_refresh(pkt);
 }
 
+/*
+ * The frame, where `bytes` of its network header are there; otherwise NULL. One check for both headers: where each is
+ * asked for and all are tested together, LLVM may test a bound twice with others in between, of which the verifier
+ * remembers only the last.
+ */
+IKV_INLINE struct ikv_eth *rt_frame(struct ikv_packet *pkt, __u32 bytes)
+{
+	struct ikv_eth *eth = pkt->data;
+
+	return (void *)(eth + 1) + bytes > pkt->end ? (void *)0 : eth;
+}
+
 /* Send it back to where it came from. */
 IKV_INLINE void rt_swap_macs(struct ikv_eth *eth)
 {
