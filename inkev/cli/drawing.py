@@ -30,7 +30,7 @@ def draw_status(status: GraphStatus) -> str:
 def _title(status: GraphStatus) -> str:
     spec = status.spec
     origin = f", from {spec.file}" if spec.file else ""
-    cuts = f", {len(spec.cuts)} live cuts (the next stitch links them in)" if spec.cuts else ""
+    cuts = f", live cuts: {len(spec.cuts)} (the next stitch links them in)" if spec.cuts else ""
     return f"{status.name}  generation {status.generation}{origin}{cuts}"
 
 

@@ -31,6 +31,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         status = _run(given)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; without this Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,9 +69,8 @@ def _run(words: list[str]) -> int:
         return failure.report(error, session)
     except click.ClickException as error:
         return failure.report(failure.usage_error(error), session)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except SystemExit as end:
         # click ends the process in two cases only: it has answered a shell's question, or nobody reads what it prints.
         return int(end.code or 0) if COMPLETE in os.environ else BROKEN_PIPE
