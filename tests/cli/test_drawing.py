@@ -67,7 +67,7 @@ def test_the_status_tells_of_live_cuts_leftovers_and_missing_packages():
         name="fw", package="firewall", version="1.2.0", packets=0, drops={}, metrics={}, installed=False
     )
     text = draw_status(status(spec={"cuts": ("wan",)}, leftovers=("gen7",), instances=(gone,)))
-    assert "1 live cuts" in text
+    assert "live cuts: 1" in text
     assert "gen7" in text
     assert "no longer installed" in text
 
