@@ -27,10 +27,10 @@
 #define IKV_CLASS_LEAF_RULES 63 /* rules in a leaf */
 #define IKV_CLASS_GROUPS 4	/* trees of an address family */
 #define IKV_CLASS_SPARE_WORDS \
-	16		  /* after the arena: a rule that begins in its last word ends here */
-#define IKV_CLASS_LEAF 15 /* in place of a key word: the node is a leaf */
-#define IKV_CLASS_WORST 0xffffff  /* no rule is worse */
-#define IKV_CLASS_INTERFACE 0x100 /* in a tail: the rule names an interface */
+	16 /* after the arena: a rule that begins in its last word ends here */
+#define IKV_CLASS_LEAF (15 << 22)      /* in place of a key word: the node is a leaf */
+#define IKV_CLASS_BASE ((1 << 22) - 1) /* where a node leads */
+#define IKV_CLASS_INTERFACE 0x100      /* in a tail: the rule names an interface */
 
 /* Words of the key. */
 #define IKV_CLASS_SRC 0
@@ -50,7 +50,14 @@ struct ikv_class_key {
 	__u32 rest;  /* protocol, bits 0 to 7; TCP flags, 8 to 15; port of entry, 16 to 23 */
 	__u32 ifindex;
 	__u32 roots; /* first root of its address family: 0 or IKV_CLASS_GROUPS */
-	__u32 pad;
+	__u32 group; /* that a search looks at */
+	/*
+	 * What a search has found so far: the leaves that it came to, and the tail of the best rule. Here because the
+	 * verifier knows nothing of what a caller's memory holds, so that it follows one way through the leaves instead
+	 * of all (1,000,000 instructions, Linux 6.18).
+	 */
+	__u64 leaf[IKV_CLASS_GROUPS];
+	__u64 found;
 };
 
 /*
@@ -77,7 +84,7 @@ struct ikv_class_rule {
 	char interface[16];
 };
 
-_Static_assert(sizeof(struct ikv_class_key) == 88, "the key");
+_Static_assert(sizeof(struct ikv_class_key) == 128, "the key");
 _Static_assert(sizeof(struct ikv_class_rule) == 80, "inkev/datapath/classifier/rules.py");
 
 /* Where the arena's words are while one packet is looked up. */
@@ -131,85 +138,129 @@ IKV_INLINE int ikv_class_accepts(const struct ikv_class_arena *arena,
 /* Rule in an IPv6 leaf: source 2, destination 2, their masks 4, ports, rest without lengths, tail. */
 #define IKV_CLASS_WORDS6 11
 
-/* The tail of the first rule of the leaf that matches, or `found`. */
-IKV_INLINE __u64 ikv_class_leaf4(const struct ikv_class_arena *arena,
-				 const struct ikv_class_key *key, __u64 node, __u64 found)
-{
-	__u32 src = key->word[IKV_CLASS_SRC], dst = key->word[IKV_CLASS_DST];
-	__u32 at = node & IKV_CLASS_WORST, count = node >> 33 & 0x7f;
-
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < IKV_CLASS_LEAF_RULES; i++, at += IKV_CLASS_WORDS4) {
-		const __u64 *rule;
-		__u64 differs;
-
-		if (i >= count)
-			break;
-		rule = arena->word + (at & arena->mask);
-		differs = (__u64)(src ^ (__u32)rule[0]) >> (rule[2] >> 24 & 63);
-		differs |= (dst ^ rule[0] >> 32) >> (rule[2] >> 56 & 63);
-		if (differs | ikv_class_rest_differs(key, rule + 1))
-			continue;
-		if (ikv_class_accepts(arena, key, rule[3]))
-			return rule[3] < found ? rule[3] : found;
-	}
-	return found;
-}
-
-IKV_INLINE __u64 ikv_class_leaf6(const struct ikv_class_arena *arena,
-				 const struct ikv_class_key *key, __u64 node, __u64 found)
-{
-	__u64 src0 = (__u64)key->word[0] << 32 | key->word[1],
-	      src1 = (__u64)key->word[2] << 32 | key->word[3];
-	__u64 dst0 = (__u64)key->word[4] << 32 | key->word[5],
-	      dst1 = (__u64)key->word[6] << 32 | key->word[7];
-	__u32 at = node & IKV_CLASS_WORST, count = node >> 33 & 0x7f;
-
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < IKV_CLASS_LEAF_RULES; i++, at += IKV_CLASS_WORDS6) {
-		const __u64 *rule;
-
-		if (i >= count)
-			break;
-		rule = arena->word + (at & arena->mask);
-		if (((src0 ^ rule[0]) & rule[4]) | ((dst0 ^ rule[2]) & rule[6]) |
-		    ((src1 ^ rule[1]) & rule[5]) | ((dst1 ^ rule[3]) & rule[7]) |
-		    ikv_class_rest_differs(key, rule + 8))
-			continue;
-		if (ikv_class_accepts(arena, key, rule[10]))
-			return rule[10] < found ? rule[10] : found;
-	}
-	return found;
-}
-
 /*
- * A node: bits 0 to 23, where its children or rules begin; 24 to 27, the word of the key, or IKV_CLASS_LEAF; 28 to 32,
- * shift; 33 to 39, width of the window or number of rules; 40 to 63, the best priority below it.
+ * A node has three fields, and more that depend on what it is. Bits 0 to 21: where its children are, or its leaf's header;
+ * 22 to 25: the word of the key to look at, 15 for a leaf.
+ *
+ * A cut: bits 27 to 31, shift; 32 to 63, mask of the window. A leaf: bits 26 to 31, number of rules; 32 to 63, priority of the
+ * first, which is the best. A leaf's header is that same node, and word 15 of a key is 0: whoever looks for the child of
+ * a leaf finds the leaf.
  */
 IKV_INLINE __u64 ikv_class_child(const struct ikv_class_arena *arena,
 				 const struct ikv_class_key *key, __u64 node)
 {
-	__u32 window = (1U << (node >> 33 & 15)) - 1;
-	__u32 child = key->word[node >> 24 & 15] >> (node >> 28 & 31) & window;
+	__u32 word = *(const __u32 *)((const void *)key + (node >> 20 & 0x3c));
+	__u32 child = word >> ((__u32)node >> 27) & (__u32)(node >> 32);
 
-	return arena->word[(node + child) & arena->mask];
+	return arena->word[((__u32)node + child) & arena->mask];
 }
 
-/* The better of `found` and what the tree of one root holds. */
-IKV_INLINE __u64 ikv_class_tree(const struct ikv_class_arena *arena,
-				const struct ikv_class_key *key, __u64 node, __u64 found)
+/*
+ * Go down all trees of a family in step. Each step asks for four words that do not depend on each other, so that the waits
+ * for memory are one; and there is one branch to guess, where one tree after the other would have many.
+ */
+IKV_INLINE void ikv_class_descend(const struct ikv_class_arena *arena, struct ikv_class_key *key)
 {
+	const __u64 *root = arena->word + ((arena->word[0] + key->roots) & arena->mask);
+	__u64 one = root[0], two = root[1], three = root[2], four = root[3];
+
 #pragma clang loop unroll(disable)
-	for (__u32 depth = 0; depth <= IKV_CLASS_DEPTH; depth++) {
-		if (node >> 40 >= found >> 40)
-			return found;
-		if ((node >> 24 & 15) == IKV_CLASS_LEAF)
+	for (__u32 depth = 0; depth < IKV_CLASS_DEPTH; depth++) {
+		if ((one & two & three & four & IKV_CLASS_LEAF) == IKV_CLASS_LEAF)
 			break;
-		node = ikv_class_child(arena, key, node);
+		one = ikv_class_child(arena, key, one);
+		two = ikv_class_child(arena, key, two);
+		three = ikv_class_child(arena, key, three);
+		four = ikv_class_child(arena, key, four);
 	}
+	key->leaf[0] = one;
+	key->leaf[1] = two;
+	key->leaf[2] = three;
+	key->leaf[3] = four;
+}
+
+/*
+ * Where a search is in the leaves that it came to. Both are masked at each step though they need it only once: else the
+ * verifier tells apart by their bounds how far into a leaf it is, and follows each way (1,000,000 instructions).
+ */
+struct ikv_class_scan {
+	__u32 at;   /* of the next rule */
+	__u32 left; /* rules to look at */
+};
+
+/* Begin with the next leaf, if its best rule beats what was found. 0, or -1 after the last. */
+IKV_INLINE int ikv_class_next_leaf(const struct ikv_class_arena *arena, struct ikv_class_key *key,
+				   struct ikv_class_scan *scan)
+{
+	__u64 leaf = key->leaf[key->group & (IKV_CLASS_GROUPS - 1)];
+
+	if (key->group++ == IKV_CLASS_GROUPS)
+		return -1;
+	scan->at = (leaf + 1) & arena->mask;
+	scan->left = leaf >> 32 < key->found >> 40 ? leaf >> 26 & IKV_CLASS_LEAF_RULES : 0;
+	return 0;
+}
+
+IKV_INLINE __u64 ikv_class_differs4(const struct ikv_class_key *key, const __u64 *rule)
+{
+	__u32 src = key->word[IKV_CLASS_SRC], dst = key->word[IKV_CLASS_DST];
+	__u64 differs = (__u64)(src ^ (__u32)rule[0]) >> (rule[2] >> 24 & 63);
+
+	differs |= (dst ^ rule[0] >> 32) >> (rule[2] >> 56 & 63);
+	return differs | ikv_class_rest_differs(key, rule + 1);
+}
+
+IKV_INLINE __u64 ikv_class_differs6(const struct ikv_class_key *key, const __u64 *rule)
+{
+	const __u32 *word = key->word;
+
+	return ((((__u64)word[0] << 32 | word[1]) ^ rule[0]) & rule[4]) |
+	       ((((__u64)word[2] << 32 | word[3]) ^ rule[1]) & rule[5]) |
+	       ((((__u64)word[4] << 32 | word[5]) ^ rule[2]) & rule[6]) |
+	       ((((__u64)word[6] << 32 | word[7]) ^ rule[3]) & rule[7]) |
+	       ikv_class_rest_differs(key, rule + 8);
+}
+
+/* Look through the leaves: the tail of the best rule that matches is in key->found. `words`: of a rule. */
+IKV_INLINE void ikv_class_look(const struct ikv_class_arena *arena, struct ikv_class_key *key,
+			       __u32 words)
+{
+	struct ikv_class_scan scan = {};
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < IKV_CLASS_GROUPS * (IKV_CLASS_LEAF_RULES + 1); i++) {
+		const __u64 *rule = arena->word + scan.at;
+		__u64 tail;
+
+		if (!scan.left) {
+			if (ikv_class_next_leaf(arena, key, &scan))
+				break;
+			continue;
+		}
+		scan.left = (scan.left - 1) & IKV_CLASS_LEAF_RULES;
+		scan.at = (scan.at + words) & arena->mask;
+		if (words == IKV_CLASS_WORDS4 ? ikv_class_differs4(key, rule)
+					      : ikv_class_differs6(key, rule))
+			continue;
+		tail = rule[words - 1];
+		if (tail < key->found && ikv_class_accepts(arena, key, tail)) {
+			key->found = tail;
+			scan.left = 0;
+		}
+	}
+}
+
+/* The tail of the best rule that matches; ~0 where none does. */
+IKV_INLINE __u64 ikv_class_search(const struct ikv_class_arena *arena, struct ikv_class_key *key)
+{
+	key->found = ~0ULL;
+	key->group = 0;
+	ikv_class_descend(arena, key);
 	if (key->roots)
-		return ikv_class_leaf6(arena, key, node, found);
-	return ikv_class_leaf4(arena, key, node, found);
+		ikv_class_look(arena, key, IKV_CLASS_WORDS6);
+	else
+		ikv_class_look(arena, key, IKV_CLASS_WORDS4);
+	return key->found;
 }
 
 /* Count a packet for the rule whose tail was found. */
@@ -260,10 +311,9 @@ IKV_INLINE int ikv_class_key(struct ikv_packet *pkt, struct ikv_class_key *key)
 }
 
 /*
- * The three maps of a classifier: NAME, its rules by number; NAME_tree, the arena; NAME_hits, packets per rule; and two
- * functions that search them. Global ones, for the verifier looks into such a function once, whoever calls it: inlined, it
- * would follow every combination of ways through four trees (1,000,000 instructions, Linux 6.18).
- * `count` is at most 65,536, `size` (in words of 8 bytes) a power of two, at most 1 << 24.
+ * The three maps of a classifier: NAME, its rules by number; NAME_tree, the arena; NAME_hits, packets per rule; and the
+ * function that searches them. A global one, for the verifier looks into such a function once, whoever calls it.
+ * `count` is at most 65,536, `size` (in words of 8 bytes) a power of two, at most 1 << 22.
  */
 #define IKV_CLASSIFIER(name, count, size)                                                    \
 	struct {                                                                             \
@@ -289,34 +339,18 @@ IKV_INLINE int ikv_class_key(struct ikv_packet *pkt, struct ikv_class_key *key)
 		__type(key, __u32);                                                          \
 		__type(value, __u64);                                                        \
 	} name##_hits SEC(".maps");                                                          \
-	_Static_assert(((size) & ((size)-1)) == 0 && (size) <= 1 << 24, "a power of two");   \
-	__attribute__((noinline))                                                            \
-	__u64 name##_better(const struct ikv_class_key *key, __u64 node, __u64 found)        \
+	_Static_assert(((size) & ((size)-1)) == 0 && (size) <= 1 << 22, "a power of two");   \
+	__attribute__((noinline)) int name##_find(struct ikv_class_key *key)                 \
 	{                                                                                    \
 		__u32 zero = 0;                                                              \
 		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
 		struct ikv_class_arena arena = {.mask = (size)-1, .rules = &name};           \
-                                                                                             \
-		if (!words || !key)                                                          \
-			return found;                                                        \
-		arena.word = words->word;                                                    \
-		return ikv_class_tree(&arena, key, node, found);                             \
-	}                                                                                    \
-	__attribute__((noinline)) int name##_find(const struct ikv_class_key *key)           \
-	{                                                                                    \
-		__u64 found = ~0ULL;                                                         \
-		__u32 zero = 0, root;                                                        \
-		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
+		__u64 found;                                                                 \
                                                                                              \
 		if (!words || !key || !words->word[0])                                       \
 			return -1;                                                           \
-		root = words->word[0] + key->roots;                                          \
-		for (__u32 group = 0; group < IKV_CLASS_GROUPS; group++) {                   \
-			__u64 node = words->word[(root + group) & ((size)-1)];               \
-                                                                                             \
-			if (node >> 40 < found >> 40)                                        \
-				found = name##_better(key, node, found);                     \
-		}                                                                            \
+		arena.word = words->word;                                                    \
+		found = ikv_class_search(&arena, key);                                       \
 		if (found == ~0ULL)                                                          \
 			return -1;                                                           \
 		ikv_class_hit(&name##_hits, found);                                          \

@@ -13,14 +13,24 @@ from dataclasses import dataclass, field
 
 from inkev.base.errors import UserError
 from inkev.datapath.classifier.tree import GROUPS, MAX_LEAF_RULES, Box, Cut, Tree
-from inkev.datapath.classifier.words import FAMILIES, LEAF, NO_RULES, Family, Node, pack_node, unpack_node, unpack_rule
+from inkev.datapath.classifier.words import (
+    EMPTY_AT,
+    FAMILIES,
+    LEAF,
+    NO_RULES,
+    Family,
+    Node,
+    pack_node,
+    unpack_node,
+    unpack_rule,
+)
 
 HEADER_WORDS = 8
 SPARE_WORDS = 16
 """Words after the last that may be given out (IKV_CLASS_SPARE_WORDS)."""
 
-NOTHING_FOUND = (1 << 64) - 1
-"""In word 2: what a search begins with."""
+LEAF_WORDS = 2
+"""Before the rules of a leaf."""
 
 ROOTS = GROUPS * len(FAMILIES)
 Words = memoryview
@@ -91,7 +101,7 @@ class Arena:
         block = self.take(ROOTS)
         for place in range(ROOTS):
             self.words[block + place] = NO_RULES
-        self.words[2] = NOTHING_FOUND
+        self.words[EMPTY_AT] = NO_RULES
         self.words[0] = block
 
     @property
@@ -142,8 +152,8 @@ class Arena:
             self.release(*self._leaf_block(unpack_node(packed), family))
 
     def _leaf_block(self, node: Node, family: Family) -> tuple[int, int]:
-        """Return place and size: before the rules stands how many there are, those that no search reaches included."""
-        return node.base - 1, 1 + self.words[node.base - 1] * family.rule_words
+        """Return place and size: how many rules there are (those that no search reaches included), header, rules."""
+        return node.base - 1, LEAF_WORDS + self.words[node.base - 1] * family.rule_words
 
     def give_back(self, at: int, size: int) -> None:
         """Free a block that was never published."""
@@ -155,7 +165,7 @@ class Arena:
         if packed == NO_RULES:
             return []
         at, size = self._leaf_block(unpack_node(packed), family)
-        held, step = self.words[at + 1 : at + size].tolist(), family.rule_words
+        held, step = self.words[at + LEAF_WORDS : at + size].tolist(), family.rule_words
         return [unpack_rule(held[first : first + step], family) for first in range(0, len(held), step)]
 
     def iter_slots(self, slot: int) -> Iterator[tuple[int, Node]]:
@@ -232,40 +242,37 @@ class Draft:
         self._arena.words[at : at + len(words)] = memoryview(array("Q", words))
         return at
 
-    def leaf(self, boxes: Sequence[Box]) -> int:
-        """Return the place of the rules of a new leaf, which are at least one."""
-        return self.block([len(boxes), *(word for box in boxes for word in box.words)]) + 1
+    def leaf(self, boxes: Sequence[Box], seen: int) -> int:
+        """Return the node of a new leaf of at least one rule, of which a search looks at `seen`.
+
+        Its header is that node itself, so that a search which is there already stays there.
+
+        Raises:
+            UserError: `table-full`: too many rules overlap.
+        """
+        if seen > MAX_LEAF_RULES:
+            raise table_full(f"{seen} rules overlap so that hardly a bit of a packet tells them apart",
+                             f"at most {MAX_LEAF_RULES} rules may be that alike")
+        rules = [word for box in boxes for word in box.words]
+        at = self.take(LEAF_WORDS + len(rules))
+        node = pack_node(Node(at + 1, LEAF, 0, seen, boxes[0].priority))
+        self._arena.words[at : at + LEAF_WORDS + len(rules)] = memoryview(array("Q", [len(boxes), node, *rules]))
+        return node
 
     def place(self, tree: Tree) -> int:
         """Return the node of a tree written into the arena; leaves that stand several times in it are written once."""
         return self._place(tree, {})
 
-    def _place(self, tree: Tree, written: dict[int, int]) -> int:
+    def _place(self, tree: Tree, written: dict[tuple[int, int], int]) -> int:
         if isinstance(tree, Cut):
-            return self._place_cut(tree, written)
+            children = [self._place(child, written) for child in tree.children]
+            return pack_node(Node(self.block(children), self._family.key_words[tree.word], tree.shift, tree.width))
         if not tree.boxes:
             return NO_RULES
-        at = written.get(id(tree.boxes))
-        packed = leaf_node(self.leaf(tree.boxes) if at is None else at, tree.boxes, tree.seen)
-        if at is None:
-            written[id(tree.boxes)] = unpack_node(packed).base
+        known = id(tree.boxes), tree.seen
+        packed = written.get(known)
+        if packed is None:
+            packed = written[known] = self.leaf(tree.boxes, tree.seen)
         else:
             self._arena.share(packed)
         return packed
-
-    def _place_cut(self, tree: Cut, written: dict[int, int]) -> int:
-        children = [self._place(child, written) for child in tree.children]
-        best = min(child >> 40 for child in children)
-        return pack_node(Node(self.block(children), self._family.key_words[tree.word], tree.shift, tree.width, best))
-
-
-def leaf_node(at: int, boxes: Sequence[Box], seen: int) -> int:
-    """Return the node for rules written at a place, of which a search looks at `seen`.
-
-    Raises:
-        UserError: `table-full`: too many rules overlap.
-    """
-    if seen > MAX_LEAF_RULES:
-        raise table_full(f"{seen} rules overlap so that hardly a bit of a packet tells them apart",
-                         f"at most {MAX_LEAF_RULES} rules may be that alike")
-    return pack_node(Node(at, LEAF, 0, seen, boxes[0].priority))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from inkev.datapath.classifier.arena import Arena, Draft, leaf_node
+from inkev.datapath.classifier.arena import Arena, Draft
 from inkev.datapath.classifier.tree import GROUPS, LEAF_RULES, Box, Region, build, clip, reach, weight
-from inkev.datapath.classifier.words import NO_RULES, Family, Node, pack_node, unpack_node
+from inkev.datapath.classifier.words import EMPTY_AT, NO_RULES, Family, Node, unpack_node
 
 Change = Callable[[list[Box]], list[Box]]
 """What becomes of a leaf's rules; gets and returns them best first."""
@@ -31,19 +31,14 @@ class Edit:
     """Says which leaves are reached."""
     change: Change
     draft: Draft
-    best: int
-    """Priority of what comes in; nodes above it must not promise worse."""
-    _raised: list[tuple[int, int]] = field(default_factory=list)
     _leaves: list[tuple[int, int, int]] = field(default_factory=list)
     """Slot, node before, node after."""
-    _known: dict[int, int] = field(default_factory=dict)
-    """Place of a leaf before to that after, for leaves that several slots share."""
+    _known: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Place of a leaf before, and how many of its rules are seen now, to its node after: several slots may share it."""
 
     def publish(self) -> None:
         """Make the change seen, slot by slot: a packet looks at one leaf of a tree, so it sees all or nothing of it."""
         words = self.arena.words
-        for slot, packed in self._raised:
-            words[slot] = packed
         for slot, _, after in self._leaves:
             words[slot] = after
         for _, before, _ in self._leaves:
@@ -56,8 +51,6 @@ class Edit:
         if node.is_leaf:
             self._leaves.append((slot, packed, self._leaf(packed, region, depth)))
             return
-        if self.best < node.best:
-            self._raised.append((slot, pack_node(node._replace(best=self.best))))
         word = self.family.key_words.index(node.word)
         for child in reached(self.box, region, word, node):
             self.walk(node.base + child, region.narrow(word, node.shift, node.size, child), depth + 1)
@@ -73,12 +66,11 @@ class Edit:
 
     def _shared(self, before: int, boxes: tuple[Box, ...], seen: int) -> int:
         """Return the node of the leaf that takes the place of the one at `before`, written once for all its slots."""
-        at = self._known.get(before)
-        if at is None or not before:
-            at = self._known[before] = self.draft.leaf(boxes)
-            return leaf_node(at, boxes, seen)
-        packed = leaf_node(at, boxes, seen)
-        self.arena.share(packed)
+        packed = self._known.get((before, seen))
+        if packed is None or before == EMPTY_AT:
+            packed = self._known[before, seen] = self.draft.leaf(boxes, seen)
+        else:
+            self.arena.share(packed)
         return packed
 
 
@@ -91,13 +83,13 @@ def reached(box: Box, region: Region, word: int, node: Node) -> list[int]:
     return [child & (1 << node.size) - 1 for child in range(first, first + count)]
 
 
-def draft_edit(arena: Arena, family: Family, group: int, box: Box, change: Change, best: int) -> Edit:
+def draft_edit(arena: Arena, family: Family, group: int, box: Box, change: Change) -> Edit:
     """Return the drafted change of the leaves that `box` reaches in one tree.
 
     Raises:
         UserError: `table-full`; nothing is changed.
     """
-    edit = Edit(arena, family, box, change, Draft(arena, family), best)
+    edit = Edit(arena, family, box, change, Draft(arena, family))
     try:
         edit.walk(arena.root(family, group), family.region)
     except BaseException:

@@ -123,7 +123,7 @@ class ClassifierTable:
         self._refresh()
         number = self._find(row)
         record = self._records[number]
-        self._apply(self._edits(number, record, lambda boxes: _without(boxes, record.priority), WORST))
+        self._apply(self._edits(number, record, lambda boxes: _without(boxes, record.priority)))
         self._forget(number)
         self._changed()
 
@@ -199,7 +199,7 @@ class ClassifierTable:
         record = Record(rule, priority, group_of(rule.match))
         try:
             record = self._regrouped(record, number)
-            edits = self._edits(number, record, None, priority)
+            edits = self._edits(number, record, None)
         except UserError:
             self._free.append(number)
             raise
@@ -222,7 +222,7 @@ class ClassifierTable:
             return
         new = Record(rule, priority, old.group)
         boxes = {family: box_of(new, number, family) for family in self._families(rule)}
-        edits = [self._edit(family, old, number, _swap(old.priority, box), priority) for family, box in boxes.items()]
+        edits = [self._edit(family, old, number, _swap(old.priority, box)) for family, box in boxes.items()]
         self._order.remove((old.priority, number))
         self._keep(number, new)
         self._apply(edits)
@@ -237,13 +237,13 @@ class ClassifierTable:
     def _families(self, rule: Rule) -> list[Family]:
         return [family for family in FAMILIES if rule.match.families & family.bit]
 
-    def _edits(self, number: int, record: Record, change: Change | None, best: int) -> list[Edit]:
+    def _edits(self, number: int, record: Record, change: Change | None) -> list[Edit]:
         """Return the edits of both families; without a change the record's rule comes in."""
-        return [self._edit(family, record, number, change, best) for family in self._families(record.rule)]
+        return [self._edit(family, record, number, change) for family in self._families(record.rule)]
 
-    def _edit(self, family: Family, record: Record, number: int, change: Change | None, best: int) -> Edit:
+    def _edit(self, family: Family, record: Record, number: int, change: Change | None) -> Edit:
         box = box_of(record, number, family)
-        return draft_edit(self._arena, family, record.group, box, change or (lambda held: _with(held, box)), best)
+        return draft_edit(self._arena, family, record.group, box, change or (lambda held: _with(held, box)))
 
     def _apply(self, edits: Iterable[Edit]) -> None:
         for edit in edits:

@@ -18,33 +18,44 @@ INTERFACE = 0x100
 _HALF = 0xFFFFFFFF
 _WORD = (1 << 64) - 1
 
-NO_RULES = WORST << 40 | LEAF << 24
-"""The node of a leaf without rules."""
+EMPTY_AT = 3
+"""The word of the arena that leaves without rules point to (IKV_CLASS_EMPTY): it holds NO_RULES."""
+
+_BASE = (1 << 22) - 1
 
 
 class Node(NamedTuple):
-    """One node, unpacked. `size` is a window's width in bits or a leaf's number of rules."""
+    """One node, unpacked. `size` is a window's width in bits or a leaf's number of rules; `best` is a leaf's."""
 
     base: int
     word: int
     shift: int
     size: int
-    best: int
+    best: int = WORST
 
     @property
     def is_leaf(self) -> bool:
-        """Whether rules begin at `base`, rather than nodes."""
+        """Whether a leaf's header is at `base`, rather than nodes."""
         return self.word == LEAF
 
 
 def pack_node(node: Node) -> int:
     """Return the node's 64 bits."""
-    return node.best << 40 | node.size << 33 | node.shift << 28 | node.word << 24 | node.base
+    if node.is_leaf:
+        return node.best << 32 | node.size << 26 | LEAF << 22 | node.base
+    return ((1 << node.size) - 1) << 32 | node.shift << 27 | node.word << 22 | node.base
 
 
 def unpack_node(packed: int) -> Node:
     """Return what 64 bits of the arena say."""
-    return Node(packed & 0xFFFFFF, packed >> 24 & 15, packed >> 28 & 31, packed >> 33 & 0x7F, packed >> 40)
+    base, word, upper = packed & _BASE, packed >> 22 & 15, packed >> 32
+    if word == LEAF:
+        return Node(base, LEAF, 0, packed >> 26 & 63, upper)
+    return Node(base, word, packed >> 27 & 31, upper.bit_length())
+
+
+NO_RULES = pack_node(Node(EMPTY_AT, LEAF, 0, 0, WORST))
+"""The node of a leaf without rules."""
 
 
 @dataclass(frozen=True, slots=True)
