@@ -106,10 +106,11 @@ class Wiring:
         return plugins
 
     def close(self) -> None:
-        """End what was started: the linker's worker."""
-        linker: Linker | None = self.__dict__.get("linker")
-        if linker is not None:
-            linker.close()
+        """End what was started, the linker's worker, and give back what the kernel's driver holds."""
+        for part in ("linker", "kernel"):
+            made: Linker | Kernel | None = self.__dict__.get(part)
+            if made is not None:
+                made.close()
 
     def broken_plugins(self) -> list[BrokenPlugin]:
         """Return the plug-ins that failed so far; asks none."""

@@ -114,6 +114,10 @@ class TableHandle(Protocol):
 class Kernel(Protocol):
     """The kernel side of one root."""
 
+    def close(self) -> None:
+        """Give back what is held in case it is needed again; every verb works as before."""
+        ...
+
     def preflight(self, features: Iterable[str] = ()) -> None:
         """Raise unless there are privileges, bpffs, and the kernel features that every graph needs and those named."""
         ...
