@@ -198,7 +198,10 @@ class Packages:
         kernel = self._open_kernel()
         for graph in kernel.graphs():
             running = kernel.observe(graph)
-            for digest in {locked.digest for locked in running.spec.lock.values()} if running else ():
+            spec = running.spec if running else None
+            functions = {locked.digest for locked in spec.lock.values()} if spec else set()
+            groups = {group.digest for group in spec.graph.groups.values()} if spec else set()
+            for digest in functions | groups:
                 found.setdefault(Digest(digest), []).append(graph)
         return found
 

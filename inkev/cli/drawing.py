@@ -19,6 +19,7 @@ def draw_status(status: GraphStatus) -> str:
     spec = status.spec
     parts = [_title(status), draw_chains(spec.graph)]
     parts += [_section("hooks", _hooks(status)), _section("instances", _instances(status))]
+    parts += [_section("graph packages", _groups(spec.graph))]
     parts += [_section("stitch points", _points(spec)), _section("segments", _segments(status))]
     if status.drops:
         parts.append(f"dropped by the graph  {_counters(status.drops)}")
@@ -54,6 +55,14 @@ def _hooks(status: GraphStatus) -> str:
         netns = f"in {hook.netns}" if hook.netns else ""
         how = ", ".join(sorted({each.how for each in found})) or "not attached"
         rows.append((name, hook.type, ", ".join(labels) or hook.interface or hook.interfaces, netns, how))
+    return format_columns(rows, indent=2)
+
+
+def _groups(graph: Graph) -> str:
+    rows = []
+    for name, group in graph.groups.items():
+        parts = ", ".join(part for part in graph.instances if part.startswith(f"{name}-"))
+        rows.append((name, f"{group.package} {group.version}", parts))
     return format_columns(rows, indent=2)
 
 

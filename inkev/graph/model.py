@@ -73,6 +73,14 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=
         return f"{self.source} -> {self.target}"
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A graph package of which an instance was made; its parts are the instances `NAME-PART`."""
+
+    package: str
+    version: str
+    digest: str
+
+
 class Graph(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that changes atomically. Edges are sorted; ports left out are filled in once packages are known."""
 
@@ -84,3 +92,5 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     points: dict[str, Node] = {}
     """Declared stitch points: name to the *source* of the edge. Inserting keeps the source and so the name.
     Every hook's entry is a stitch point too, named as the hook."""
+    groups: dict[str, Group] = {}
+    """Instances of graph packages in the file, whose parts stand among `instances`."""

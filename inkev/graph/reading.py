@@ -37,6 +37,15 @@ def parse_graph(text: str, where: str = "graph.toml") -> Graph:
     except (tomli.TOMLDecodeError, RecursionError) as error:
         hint = "https://toml.io says how it is written"
         raise UserError("bad-toml", f"{where} is not TOML", where=where, why=str(error), hint=hint) from error
+    return read_document(document, where)
+
+
+def read_document(document: dict[str, Any], where: str) -> Graph:
+    """Return the graph that a document in the shape of a graph file declares.
+
+    Raises:
+        Faults: every fault of the document.
+    """
     return _Reader(document, where).read()
 
 

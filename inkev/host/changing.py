@@ -150,5 +150,5 @@ def _port(manifest: Manifest, given: str, way: str, other: str) -> str:
     raise UserError(
         "port-needed",
         f"which port of {manifest.package.name} is to be its way {way}?",
-        hint=f"name it with --{way}-port: there is {', '.join(possible)}" if possible else "it has none",
+        hint=f"name it with --{way}: there is {', '.join(possible)}" if possible else "it has none",
     )

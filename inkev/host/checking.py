@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from inkev.base.errors import Fault, InkevError, UserError
-from inkev.graph.reading import parse_graph
+from inkev.graph.expansion import read_subgraph
 from inkev.host.bench import Built, Subject, open_bench
 from inkev.host.kernel import Kernel
 from inkev.host.linking import Linker
@@ -173,14 +173,10 @@ def _read_program(folder: Path, program: str, hook: str) -> Built:
 
 def _check_subgraph(manifest: Manifest) -> tuple[Fault, ...]:
     """Return the faults of a graph package's [graph], read as a graph file whose hooks are the package's ports."""
-    import tomlkit
-
     if manifest.subgraph is None:
         return ()
-    hooks = {name: {"interface": name} for name in manifest.ports}
-    document = {"graph": {"name": manifest.package.name}, "hooks": hooks, **manifest.subgraph}
     try:
-        parse_graph(tomlkit.dumps(document), "nf.toml, graph")
+        read_subgraph(manifest)
     except InkevError as error:
         return error.faults
     return ()

@@ -22,6 +22,7 @@ from inkev.host.linking import Linker, LinkRequest
 from inkev.host.refusals import LADDER, Refusals
 from inkev.host.requests import link_request, normal_segment
 from inkev.package.columns import FindInterface
+from inkev.package.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Designer:
         for name, instance in graph.instances.items():
             try:
                 lock[name] = self._catalog.choose(instance.package, known.get(name))
+                _check_kind(name, self._catalog.part(lock[name]).manifest, faults)
             except UserError as error:
                 faults.faults += [replace(fault, where=f"nf.{name}.package") for fault in error.faults]
         faults.check()
@@ -195,6 +197,14 @@ class _Drawn:
     firsts: dict[str, str]
     objects: dict[str, str]
     warnings: list[str]
+
+
+def _check_kind(name: str, manifest: Manifest, faults: FaultList) -> None:
+    package = manifest.package
+    if package.kind != "function":
+        hint = "put it into the graph file and run inkev stitch" if package.kind == "graph" else ""
+        faults.add("not-a-function", f"{package.name} is a package of kind {package.kind}, no function",
+                   where=f"nf.{name}.package", hint=hint)  # fmt: skip
 
 
 def _check_chain(whole: Partition) -> None:

@@ -24,6 +24,7 @@ from inkev.host.applying import Applier, OnProgress, SplitNeededError
 from inkev.host.catalog import Catalog, Shelf
 from inkev.host.changing import find_point, free_name, get_instance, insert_instance, remove_instance, replace_instance
 from inkev.host.executing import Executor
+from inkev.host.expanding import expand_packages
 from inkev.host.graph_files import read_graph, write_change
 from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, TableHandle
@@ -87,7 +88,8 @@ class Host:
         Raises:
             InkevError: it cannot; the running graph is as it was.
         """
-        graph, lock = read_graph(graph_file), LockFile(graph_file)
+        lock = LockFile(graph_file)
+        graph = expand_packages(read_graph(graph_file), lock, self._catalog, self._store, upgrade=upgrade)
         with self._writing(graph.name, dry_run=dry_run):
             chosen = newest(graph, self._catalog) if upgrade else pinned(graph, lock, self._store)
             change, spec = self._apply(
@@ -247,6 +249,13 @@ class Host:
         before = self._current(name).spec
         if write and not before.file:
             raise UserError("no-graph-file", f"it is not known which file {name} came from", hint="leave out --write")
+        if write and before.graph.groups:
+            raise UserError(
+                "graph-package",
+                f"the file of {name} cannot be changed by --write",
+                why=f"{', '.join(before.graph.groups)} stand there, and their parts run",
+                hint="leave out --write, or change the file and run inkev stitch",
+            )
 
         def edit(running: Running | None) -> tuple[Graph, frozenset[str]]:
             spec = before if running is None else running.spec

@@ -41,6 +41,7 @@ class LockFile:
             return
         before = self._read()
         used = {lock[name] for name in graph.instances if name in lock}
+        used |= {Locked(package=g.package, version=g.version, digest=g.digest) for g in graph.groups.values()}
         packages = [_package(locked) for locked in _with_required(used, of_graph(before, graph.name), catalog)]
         after = with_graph(before, graph.name, packages)
         if after != before or not self.path.exists():
@@ -130,9 +131,10 @@ def _check(instance: str, entry: LockedPackage, path: Path, shelf: Shelf, faults
 
 def _with_required(used: Iterable[Locked], before: Iterable[LockedPackage], catalog: Catalog) -> set[Locked]:
     """Return packages and all that they require, of what is installed; of those the versions pinned before first."""
-    known = list(before)
     found: set[Locked] = set()
     waiting = list(used)
+    taken = [_package(locked) for locked in waiting]
+    earlier = list(before)
     while waiting:
         locked = waiting.pop()
         if locked in found:
@@ -140,7 +142,7 @@ def _with_required(used: Iterable[Locked], before: Iterable[LockedPackage], cata
         found.add(locked)
         for name, versions in catalog.part(locked).manifest.requires.packages.items():
             wanted = Requirement(PackageName(name), parse_specifier(versions))
-            entry = _fitting(wanted, known)
+            entry = _fitting(wanted, taken) or _fitting(wanted, earlier)
             pin = Locked(package=entry.name, version=entry.version, digest=entry.digest) if entry else None
             with suppress(UserError):  # required, and taken out of the store since: nothing there to pin
                 waiting.append(catalog.choose(str(wanted), pin))
