@@ -122,9 +122,9 @@ class Map(Descriptor):
             return -(-info.value_size // 8) * 8 * possible_cpus()
         return info.value_size
 
-    def find(self, key: bytes) -> bytes | None:
-        """Return the key's value, or None."""
-        held, value = buffer(key), buffer(b"", self.stored_bytes)
+    def find(self, key: bytes, size: int = 0) -> bytes | None:
+        """Return the key's value, or None; who knows the `size` of what is stored spares the kernel a question."""
+        held, value = buffer(key), buffer(b"", size or self.stored_bytes)
         try:
             call(Command.MAP_LOOKUP_ELEM, _ELEMENT, self.fileno(), 0, address(held), address(value), 0)
         except FileNotFoundError:

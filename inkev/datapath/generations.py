@@ -40,8 +40,11 @@ def _make_folder(pins: GraphPins, generation: int) -> GenerationPins:
     """Make an empty folder for a generation that does not run."""
     _settle_beside(pins, generation)
     made = pins.generation(generation)
-    remove_tree(made.folder)
-    made.folder.mkdir(parents=True)
+    try:
+        made.folder.mkdir()
+    except FileExistsError:
+        remove_tree(made.folder)
+        made.folder.mkdir()
     return made
 
 

@@ -27,6 +27,7 @@ SET_MEMBERS = 255
 
 PROGRAM_TYPES: tuple[model.ProgramType, ...] = ("xdp", "tc")
 _ZERO = bytes(4)
+_CELL_BYTES = 8
 _WORD = Struct("=I")
 
 
@@ -35,7 +36,7 @@ def open_memory(pins: GraphPins) -> None:
     pins.hooks.mkdir(parents=True, exist_ok=True)
     pins.instances.mkdir(exist_ok=True)
     name = f"ikv_{pins.name}"
-    _make(pins.cell, MapType.ARRAY, 8, 1, MMAPABLE, name)
+    _make(pins.cell, MapType.ARRAY, _CELL_BYTES, 1, MMAPABLE, name)
     _make(pins.block, MapType.ARRAY, block_places() * limits.BLOCK_BYTES, 1, MMAPABLE, name)
     _make(pins.devices, MapType.ARRAY, 4 * DEVICES, 1, MMAPABLE, name)
     _make(pins.members, MapType.ARRAY, 4 * (1 + SET_MEMBERS), DEVICES, 0, name)
@@ -66,7 +67,7 @@ def read_cell(pins: GraphPins) -> tuple[int, int]:
     """Return the generation that runs and its bank; (0, 0) where none does."""
     try:
         with Map.open(pins.cell) as cell:
-            value = int.from_bytes(cell.find(_ZERO) or b"", "little")
+            value = int.from_bytes(cell.find(_ZERO, _CELL_BYTES) or b"", "little")
     except FileNotFoundError:
         return 0, 0
     return value >> 1, value & 1
