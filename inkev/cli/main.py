@@ -7,6 +7,7 @@ Exit statuses: 0 done; 1 a check failed, or a bug in inkev; 2 wrong input; 3 not
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if given == ["--version"]:  # before click is imported: scripts ask often
         print(f"inkev {__version__}")
         return 0
+    if words is None:
+        _end_as_by_ctrl_c()
     try:
         status = _run(given)
         sys.stdout.flush()
@@ -44,6 +47,13 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"error[cannot-print]: what was done cannot be printed: {error.strerror}", file=sys.stderr)
         return CANNOT_PRINT
     return status
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Let what asks the process to end undo what was begun, and take away what was made for the moment."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _open_standard_streams() -> None:
