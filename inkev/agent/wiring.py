@@ -191,14 +191,16 @@ class Wiring:
         Raises:
             UserError: `unknown-dialect`; a source does not compile.
         """
+        from inkev.host.libraries import find_libraries
         from inkev.package.reading import read_package
 
         manifest, folder = read_package(folder)
+        libraries = find_libraries(manifest, folder, self.store) if manifest.requires.packages else ()
         for dialect in sorted({program.dialect for program in manifest.programs.values()}):
             builder = self.plugins.ask("inkev_builder", dialect=dialect)
             if builder is None:
                 raise UserError("unknown-dialect", f"no plug-in builds the dialect {dialect}", where=str(folder))
-            builder(folder)
+            builder(folder, libraries)
 
     @contextmanager
     def checker(self) -> Iterator[Checker]:

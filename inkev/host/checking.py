@@ -6,7 +6,7 @@ gives a Kernel over a root that is thrown away afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,8 +31,8 @@ Say = Callable[[str], None]
 class Builder(Protocol):
     """Compiles a package folder: writes `build/PROGRAM.HOOK.bc` and `build/PROGRAM.HOOK.json` for each program."""
 
-    def __call__(self, folder: Path) -> object:
-        """Build every program for each of its hook types.
+    def __call__(self, folder: Path, libraries: Sequence[Path] = ()) -> object:
+        """Build every program for each of its hook types; `libraries` are include folders of what it requires.
 
         Raises:
             UserError: a source does not compile, at the author's line.
@@ -79,7 +79,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 class Checker:
     """Checks packages with the parts given to it."""
 
-    build: Builder
+    build: Callable[[Path], object]
     linker: Linker
     kernel: Kernel
 

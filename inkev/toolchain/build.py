@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class Unit:
     name: str
     program: Program
     hook: str
+    libraries: tuple[Path, ...] = ()
+    """Include folders of the libraries that the package requires."""
 
     @property
     def stem(self) -> str:
@@ -80,12 +83,12 @@ def find_compiler() -> tuple[str, str]:
     return path, match[0]
 
 
-def units(manifest: Manifest) -> list[Unit]:
+def units(manifest: Manifest, libraries: Sequence[Path] = ()) -> list[Unit]:
     """Return all that is to be compiled; a foreign program is built for its dialect's hook type alone."""
     found = []
     for name, program in manifest.programs.items():
         hooks = (program.dialect,) if program.dialect in FOREIGN else program.hooks
-        found += [Unit(name, program, hook) for hook in hooks if program.dialect != "bcc"]
+        found += [Unit(name, program, hook, tuple(libraries)) for hook in hooks if program.dialect != "bcc"]
     return found
 
 
@@ -113,10 +116,14 @@ def flags(unit: Unit, folder: Path, include: Path) -> list[str]:
         found.append(f"-DIKV_HOOK_{unit.hook.upper()}")
     found += [f"-D{name}={value}" if value else f"-D{name}" for name, value in sorted(unit.program.defines.items())]
     found += [f"-I{item}" for item in unit.program.includes]
+    for number, library in enumerate(unit.libraries):
+        found += [f"-ffile-prefix-map={library}=library-{number}", f"-I{library}"]
     return [*found, f"-I{include}", f"-I/usr/include/{machine}-linux-gnu"]
 
 
-def build_package(folder: Path, manifest: Manifest, *, include: Path, force: bool = False) -> list[Path]:
+def build_package(
+    folder: Path, manifest: Manifest, *, include: Path, libraries: Sequence[Path] = (), force: bool = False
+) -> list[Path]:
     """Compile every program for every hook type; return the files that were written.
 
     Units whose sources are unchanged are left alone; where anything is wrong, nothing is changed.
@@ -127,7 +134,7 @@ def build_package(folder: Path, manifest: Manifest, *, include: Path, force: boo
     """
     compiler, version = find_compiler()
     faults, made = FaultList(), list[tuple[Unit, _Parts | None]]()
-    for unit in units(manifest):
+    for unit in units(manifest, libraries):
         if force or not is_current(unit, folder, include, version):
             made.append((unit, _build_unit(unit, folder, include, (compiler, version), faults)))
     faults.check()
@@ -302,11 +309,15 @@ def _write(target: Path, unit: Unit, parts: _Parts | None) -> list[Path]:
     return written
 
 
-def build_folder(folder: Path) -> list[Path]:
+def build_folder(folder: Path, libraries: Sequence[Path] = ()) -> list[Path]:
     """Build the package in a folder against the installed C library; return the files that were written.
+
+    Args:
+        folder: the package's.
+        libraries: include folders of the libraries that it requires.
 
     Raises:
         Faults: of the manifest or of the sources, all at once.
     """
     manifest, folder = read_package(folder)
-    return build_package(folder, manifest, include=find_include_folder())
+    return build_package(folder, manifest, include=find_include_folder(), libraries=libraries)
