@@ -158,7 +158,9 @@ class Packages:
             if releases:
                 return _read_manifest(source.fetch(releases[-1].name, releases[-1].version))
         known = {package.name for package in self._store.installed()} | {one.name for one in self.search(())}
-        hint = did_you_mean(wanted.name, known) or "inkev search shows what there is"
+        hint = f"ask for another version: inkev info {wanted.name}"
+        if wanted.name not in known:
+            hint = did_you_mean(wanted.name, known) or "inkev search shows what there is"
         raise UserError("no-such-package", f"no package satisfies {text}", hint=hint)
 
     def publish(self, folder: Path, build: Callable[[Path], None], *, dry_run: bool = False) -> Published:

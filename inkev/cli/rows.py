@@ -20,8 +20,12 @@ ROWS = "rows"
 _FORMS = f"write [[{ROWS}]] tables (TOML), a list of objects (JSON), or lines under a line of columns (.csv)"
 
 
-def parse_words(words: Iterable[str]) -> Row:
+def parse_words(words: Iterable[str], form: str = "dport=443") -> Row:
     """Return the row that `src=10.0.0.0/8 dport=443` states.
+
+    Args:
+        words: one for each column.
+        form: what one looks like, for who has written something else.
 
     Raises:
         Faults: every word that is not `column=value`, or that names a column again.
@@ -31,7 +35,7 @@ def parse_words(words: Iterable[str]) -> Row:
     for word in words:
         column, equals, value = word.partition("=")
         if not equals or not column:
-            faults.append(Fault("bad-row", f"{word!r} is not column=value", hint="write it as dport=443"))
+            faults.append(Fault("bad-row", f"{word!r} is not NAME=VALUE", hint=f"write it as {form}"))
         elif column in row:
             faults.append(Fault("bad-row", f"{column} is given twice"))
         row[column] = value

@@ -97,6 +97,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"there is {', '.join(choices)}" if 0 < len(choices) <= 12 else ""
 
 
+_VALUES = {
+    "type": "a hook's type is xdp, tc-ingress or tc-egress",
+    "mode": "a hook's mode is auto, native or generic",
+    "package": 'a package is text: "firewall==1.2"',
+}
+"""What may stand where something else does, by the key's last part."""
+
+
 class _Reader:
     """Reads one document; what is wrong is collected, what is right is kept."""
 
@@ -179,7 +187,10 @@ class _Reader:
         try:
             return msgspec.convert({k: v for k, v in value.items() if k in known}, kind)
         except msgspec.ValidationError as error:
-            self._faults.add("wrong-type", f"{key} is not right", where=self._place(key), why=str(error))
+            why, _, path = str(error).partition(" - at `$")
+            place = f"{key}{path.rstrip('`')}"
+            hint = _VALUES.get(place.rpartition(".")[2], "docs/operators.md shows how it is written")
+            self._faults.add("wrong-type", f"{place} is not right", where=self._place(place), why=why, hint=hint)
             return None
 
     def _name(self, name: str, key: str) -> None:

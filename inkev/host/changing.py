@@ -108,7 +108,7 @@ def get_instance(graph: Graph, name: str) -> Instance:
         raise UserError(
             "no-such-instance",
             f"{graph.name} has no instance {name!r}",
-            hint=did_you_mean(name, graph.instances) or f"there is {', '.join(graph.instances)}",
+            hint=did_you_mean(name, graph.instances) or f"there is {', '.join(graph.instances) or 'none'}",
         )
     return graph.instances[name]
 

@@ -32,7 +32,8 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
     """Return what stands around the graph.
 
     Raises:
-        Faults: every interface that is missing, every XDP edge that would lose packets; nothing was changed.
+        Faults: every interface that is missing, every one that two hooks share, every XDP edge that would lose
+            packets; nothing was changed.
         Conflicts: `hook-taken`: every XDP hook that somebody else's program holds.
     """
     faults = FaultList()
@@ -44,6 +45,8 @@ def observe_surroundings(kernel: Kernel, graph: Graph) -> Surroundings:
             faults.faults += [replace(fault, where=fault.where or _declared(graph, name)) for fault in error.faults]
     faults.check()
     seen = Surroundings(found)
+    _check_once(graph, seen, faults)
+    faults.check()
     if taken := list(_taken(graph, seen)):
         raise Conflicts(taken)
     _check_xdp(graph, seen, faults)
@@ -78,6 +81,22 @@ def _device_hooks(graph: Graph) -> dict[str, Hook]:
     return {
         name: Hook(interface=device.interface, netns=namespaces.get(name, "")) for name, device in graph.devices.items()
     }
+
+
+def _check_once(graph: Graph, seen: Surroundings, faults: FaultList) -> None:
+    """Record every interface that two hooks of a type share: which of them is to decide?"""
+    owners: dict[tuple[str, int, str], str] = {}
+    for name, hook in graph.hooks.items():
+        for interface in seen.interfaces[name]:
+            owner = owners.setdefault((hook.netns, interface.ifindex, hook.type), name)
+            if owner != name:
+                faults.add(
+                    "hook-twice",
+                    f"hooks {owner} and {name} both take {hook.type} of {interface.name}",
+                    where=f"hooks.{name}",
+                    why="a packet enters a graph by one hook",
+                    hint="take one of them away, or narrow the pattern",
+                )
 
 
 def _taken(graph: Graph, seen: Surroundings) -> Iterator[Fault]:

@@ -147,9 +147,10 @@ def _parse_bool(raw: object) -> bool:
     if isinstance(raw, bool):
         return raw
     words = {"true": True, "false": False}
-    if text_of(raw) not in words:
+    found = words.get(raw.strip()) if isinstance(raw, str) else None
+    if found is None:
         raise BadValueError(f"{raw!r} is neither true nor false")
-    return words[text_of(raw)]
+    return found
 
 
 def _parse_bytes(raw: object) -> bytes:

@@ -51,12 +51,12 @@ class FolderSource:
         Raises:
             UserError: `no-such-source`, `bad-index`.
         """
-        if not self._folder.is_dir():
-            raise UserError("no-such-source", f"there is no folder {self._folder}", hint="inkev publish makes it")
+        self._check_there()
         return list(self._read(name).releases)
 
     def search(self, text: str) -> list[Release]:
         """Return the newest release of each package whose name, summary or keywords hold the text, by name."""
+        self._check_there()
         names = sorted(path.stem for path in (self._folder / "index").glob("*.json") if is_name(path.stem))
         newest = [release for release in map(self._newest, names) if release is not None]
         wanted = text.casefold()
@@ -116,6 +116,10 @@ class FolderSource:
             others = [each for each in self._read(name).releases if each.version != yanked.version]
             self._write_index(name, [*others, yanked])
         return yanked
+
+    def _check_there(self) -> None:
+        if not self._folder.is_dir():
+            raise UserError("no-such-source", f"there is no folder {self._folder}", hint="inkev publish makes it")
 
     def _newest(self, name: str) -> Release | None:
         offered = [release for release in self._read(name).releases if not release.yanked]

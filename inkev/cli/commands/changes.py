@@ -120,7 +120,7 @@ def split_place(text: str, graph: str | None) -> tuple[str | None, str]:
 
 def parse_config(words: tuple[str, ...]) -> dict[str, Any]:
     """Return options from `key=value` words: numbers and truth as such, so that a file written from them reads well."""
-    return {key: _typed(value) for key, value in parse_words(words).items()}
+    return {key: _typed(value) for key, value in parse_words(words, "--config default=drop").items()}
 
 
 def _typed(text: str) -> str | int | bool:
