@@ -99,6 +99,7 @@ class Checker:
         self.build(folder)
         subject = Subject(manifest, read_built(folder, manifest), str(folder))
         faults = [fault for unit in subject.built for fault in audit_layout(unit.layout, manifest.permissions)]
+        faults += _check_shared(subject)
         say("loading every program")
         programs = tuple(self._load_all(subject))
         results = () if any(program.faults for program in programs) else tuple(self._run_all(tests, subject, say))
@@ -169,6 +170,25 @@ def _read_program(folder: Path, program: str, hook: str) -> Built:
             why=str(error),
             hint="inkev build",
         ) from error
+
+
+def _check_shared(subject: Subject) -> Iterator[Fault]:
+    """Yield a fault for each map that two programs of the package declare differently: an instance has it once."""
+    for hook in subject.hooks():
+        first: dict[str, tuple[str, str]] = {}
+        for unit in subject.of_hook(hook):
+            for found in unit.layout.maps:
+                program, fingerprint = first.setdefault(found.name, (unit.layout.program, found.fingerprint))
+                if found.type != "rodata" and fingerprint != found.fingerprint:
+                    yield Fault(
+                        "map-differs",
+                        f"{found.name} of program {unit.layout.program} is not {found.name} of program {program}",
+                        where=f"nf.toml, programs.{unit.layout.program}",
+                        why="programs of one instance share its maps and globals, and these have two layouts",
+                        hint="define both programs in one file, or give the globals sections of their own"
+                        if found.name.startswith(".")
+                        else "declare it in one header that both include",
+                    )
 
 
 def _check_subgraph(manifest: Manifest) -> tuple[Fault, ...]:

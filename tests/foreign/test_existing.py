@@ -282,3 +282,15 @@ def copy_package(name: str, target: Path) -> Path:
 def checker() -> Iterator[Checker]:
     with throwaway_root() as root, Wiring(root).checker() as made:
         yield made
+
+
+def test_programs_whose_globals_cannot_be_shared_are_refused(checker: Checker, tmp_path: Path) -> None:
+    folder = copy_package("border", tmp_path)
+    source = folder / "src/border.c"
+    (folder / "src/other.c").write_text(source.read_text().replace("__u32 strangers;", "__u32 strangers, friends;"))
+    manifest = (folder / "nf.toml").read_text()
+    first, outward, rest = manifest.partition("[programs.outward]")
+    (folder / "nf.toml").write_text(first + outward + rest.replace("src/border.c", "src/other.c"))
+    (fault,) = checker.check(folder).faults
+    assert (fault.code, fault.where) == ("map-differs", "nf.toml, programs.outward")
+    assert fault.message == ".bss of program outward is not .bss of program inward"
