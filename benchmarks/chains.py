@@ -90,7 +90,8 @@ def _router(stage: int, stages: int) -> str:
     routes = [{"prefix": str(prefix), "port": "p2", "via": str(next_hop(stage))} for prefix in prefixes()]
     known = [{"address": str(address), "port": "p2", "mac": text(station)}
              for address, station in neighbours(stage, stages)]
-    return (f'[nf.n{stage}]\npackage = "router"\nconfig = {{ echo = false, errors = 0, resolve = false, ipv6 = false }}\n'
+    return (f'[nf.n{stage}]\npackage = "router"\nconfig = {{ echo = false, errors = 0, resolve = false, '
+            'ipv6 = false }\n'
             f"tables.interfaces = {toml_rows(interfaces)}\ntables.routes4 = {toml_rows(routes)}\n"
             f"tables.neighbours4 = {toml_rows(known)}\n")
 

@@ -103,7 +103,7 @@ BAD: dict[str, Bad] = {
     "name clash": Bad("insert gate --at screening --name gate", "name-clash", says=("gate",)),
     "name clash in a file": Bad("stitch bad.toml", "name-clash", says=("gate",), make=graph(
         functions=FUNCTIONS + '[devices]\ngate = { interface = "lan" }\n')),
-    "one interface twice": Bad("stitch bad.toml", "hook-twice", says=("again and lan", "hooks.lan"), make=lambda site: graph(
+    "one interface twice": Bad("stitch bad.toml", "hook-twice", says=("again and lan",), make=lambda site: graph(
         f'{CHAINS}, "again -> host"',
         more=f'[hooks.again]\ninterface = "lan"\ntype = "tc-ingress"\nnetns = "{site.road.edge.netns}"\n')(site)),
     "wrong type": Bad("stitch bad.toml", "wrong-type", says=("hooks.x.type", "tc-ingress or tc-egress"), make=graph(

@@ -78,7 +78,8 @@ def test_write_changes_the_file_too(running, tmp_path):
     text = (tmp_path / "edge.toml").read_text()
     assert "[nf.second]" in text
     assert "min-ttl = 3" in text
-    assert running.json("stitch", str(tmp_path / "edge.toml"), "--dry-run")["plan"]["changes"] == ["link what stands apart"]
+    planned = running.json("stitch", str(tmp_path / "edge.toml"), "--dry-run")["plan"]
+    assert planned["changes"] == ["link what stands apart"]
     assert running("remove", "second", "--write") == 0
     assert "second" not in (tmp_path / "edge.toml").read_text()
 
