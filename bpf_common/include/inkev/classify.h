@@ -50,14 +50,8 @@ struct ikv_class_key {
 	__u32 rest;  /* protocol, bits 0 to 7; TCP flags, 8 to 15; port of entry, 16 to 23 */
 	__u32 ifindex;
 	__u32 roots; /* first root of its address family: 0 or IKV_CLASS_GROUPS */
-	__u32 group; /* that a search looks at */
-	/*
-	 * What a search has found so far: the leaves that it came to, and the tail of the best rule. Here because the
-	 * verifier knows nothing of what a caller's memory holds, so that it follows one way through the leaves instead
-	 * of all (1,000,000 instructions, Linux 6.18).
-	 */
-	__u64 leaf[IKV_CLASS_GROUPS];
-	__u64 found;
+	__u32 pad;
+	__u64 leaf[IKV_CLASS_GROUPS]; /* that a search came to in each tree */
 };
 
 /*
@@ -84,7 +78,7 @@ struct ikv_class_rule {
 	char interface[16];
 };
 
-_Static_assert(sizeof(struct ikv_class_key) == 128, "the key");
+_Static_assert(sizeof(struct ikv_class_key) == 120, "the key");
 _Static_assert(sizeof(struct ikv_class_rule) == 80, "inkev/datapath/classifier/rules.py");
 
 /* Where the arena's words are while one packet is looked up. */
@@ -179,28 +173,6 @@ IKV_INLINE void ikv_class_descend(const struct ikv_class_arena *arena, struct ik
 	key->leaf[3] = four;
 }
 
-/*
- * Where a search is in the leaves that it came to. Both are masked at each step though they need it only once: else the
- * verifier tells apart by their bounds how far into a leaf it is, and follows each way (1,000,000 instructions).
- */
-struct ikv_class_scan {
-	__u32 at;   /* of the next rule */
-	__u32 left; /* rules to look at */
-};
-
-/* Begin with the next leaf, if its best rule beats what was found. 0, or -1 after the last. */
-IKV_INLINE int ikv_class_next_leaf(const struct ikv_class_arena *arena, struct ikv_class_key *key,
-				   struct ikv_class_scan *scan)
-{
-	__u64 leaf = key->leaf[key->group & (IKV_CLASS_GROUPS - 1)];
-
-	if (key->group++ == IKV_CLASS_GROUPS)
-		return -1;
-	scan->at = (leaf + 1) & arena->mask;
-	scan->left = leaf >> 32 < key->found >> 40 ? leaf >> 26 & IKV_CLASS_LEAF_RULES : 0;
-	return 0;
-}
-
 IKV_INLINE __u64 ikv_class_differs4(const struct ikv_class_key *key, const __u64 *rule)
 {
 	__u32 src = key->word[IKV_CLASS_SRC], dst = key->word[IKV_CLASS_DST];
@@ -221,46 +193,33 @@ IKV_INLINE __u64 ikv_class_differs6(const struct ikv_class_key *key, const __u64
 	       ikv_class_rest_differs(key, rule + 8);
 }
 
-/* Look through the leaves: the tail of the best rule that matches is in key->found. `words`: of a rule. */
-IKV_INLINE void ikv_class_look(const struct ikv_class_arena *arena, struct ikv_class_key *key,
-			       __u32 words)
+/*
+ * The tail of the first rule of a leaf that matches, or `found` where that is better. `words`: of a rule. The place is masked
+ * at each step though it needs it only once: else the verifier tells apart by its bounds how far into a leaf it is.
+ */
+IKV_INLINE __u64 ikv_class_look(const struct ikv_class_arena *arena,
+				const struct ikv_class_key *key, __u64 leaf, __u64 found,
+				__u32 words)
 {
-	struct ikv_class_scan scan = {};
+	__u32 at = (leaf + 1) & arena->mask, count = leaf >> 26 & IKV_CLASS_LEAF_RULES;
 
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < IKV_CLASS_GROUPS * (IKV_CLASS_LEAF_RULES + 1); i++) {
-		const __u64 *rule = arena->word + scan.at;
+	for (__u32 i = 0; i < IKV_CLASS_LEAF_RULES; i++, at = (at + words) & arena->mask) {
+		const __u64 *rule = arena->word + at;
 		__u64 tail;
 
-		if (!scan.left) {
-			if (ikv_class_next_leaf(arena, key, &scan))
-				break;
-			continue;
-		}
-		scan.left = (scan.left - 1) & IKV_CLASS_LEAF_RULES;
-		scan.at = (scan.at + words) & arena->mask;
+		if (i >= count)
+			break;
 		if (words == IKV_CLASS_WORDS4 ? ikv_class_differs4(key, rule)
 					      : ikv_class_differs6(key, rule))
 			continue;
 		tail = rule[words - 1];
-		if (tail < key->found && ikv_class_accepts(arena, key, tail)) {
-			key->found = tail;
-			scan.left = 0;
-		}
+		if (tail >= found)
+			break;
+		if (ikv_class_accepts(arena, key, tail))
+			return tail;
 	}
-}
-
-/* The tail of the best rule that matches; ~0 where none does. */
-IKV_INLINE __u64 ikv_class_search(const struct ikv_class_arena *arena, struct ikv_class_key *key)
-{
-	key->found = ~0ULL;
-	key->group = 0;
-	ikv_class_descend(arena, key);
-	if (key->roots)
-		ikv_class_look(arena, key, IKV_CLASS_WORDS6);
-	else
-		ikv_class_look(arena, key, IKV_CLASS_WORDS4);
-	return key->found;
+	return found;
 }
 
 /* Count a packet for the rule whose tail was found. */
@@ -311,8 +270,9 @@ IKV_INLINE int ikv_class_key(struct ikv_packet *pkt, struct ikv_class_key *key)
 }
 
 /*
- * The three maps of a classifier: NAME, its rules by number; NAME_tree, the arena; NAME_hits, packets per rule; and the
- * function that searches them. A global one, for the verifier looks into such a function once, whoever calls it.
+ * The three maps of a classifier: NAME, its rules by number; NAME_tree, the arena; NAME_hits, packets per rule; and two
+ * functions that search them. Global ones, for the verifier looks into such a function once, whoever calls it: inlined, it
+ * would follow every combination of ways through four leaves (1,000,000 instructions, Linux 6.18).
  * `count` is at most 65,536, `size` (in words of 8 bytes) a power of two, at most 1 << 22.
  */
 #define IKV_CLASSIFIER(name, count, size)                                                    \
@@ -340,17 +300,35 @@ IKV_INLINE int ikv_class_key(struct ikv_packet *pkt, struct ikv_class_key *key)
 		__type(value, __u64);                                                        \
 	} name##_hits SEC(".maps");                                                          \
 	_Static_assert(((size) & ((size)-1)) == 0 && (size) <= 1 << 22, "a power of two");   \
+	__attribute__((noinline))                                                            \
+	__u64 name##_better(const struct ikv_class_key *key, __u64 leaf, __u64 found)        \
+	{                                                                                    \
+		__u32 zero = 0;                                                              \
+		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
+		struct ikv_class_arena arena = {.mask = (size)-1, .rules = &name};           \
+                                                                                             \
+		if (!words || !key)                                                          \
+			return found;                                                        \
+		arena.word = words->word;                                                    \
+		if (key->roots)                                                              \
+			return ikv_class_look(&arena, key, leaf, found, IKV_CLASS_WORDS6);   \
+		return ikv_class_look(&arena, key, leaf, found, IKV_CLASS_WORDS4);           \
+	}                                                                                    \
 	__attribute__((noinline)) int name##_find(struct ikv_class_key *key)                 \
 	{                                                                                    \
 		__u32 zero = 0;                                                              \
 		const struct name##_words *words = bpf_map_lookup_elem(&name##_tree, &zero); \
 		struct ikv_class_arena arena = {.mask = (size)-1, .rules = &name};           \
-		__u64 found;                                                                 \
+		__u64 found = ~0ULL;                                                         \
                                                                                              \
 		if (!words || !key || !words->word[0])                                       \
 			return -1;                                                           \
 		arena.word = words->word;                                                    \
-		found = ikv_class_search(&arena, key);                                       \
+		ikv_class_descend(&arena, key);                                              \
+		for (__u32 group = 0; group < IKV_CLASS_GROUPS; group++) {                   \
+			if (key->leaf[group] >> 32 < found >> 40)                            \
+				found = name##_better(key, key->leaf[group], found);         \
+		}                                                                            \
 		if (found == ~0ULL)                                                          \
 			return -1;                                                           \
 		ikv_class_hit(&name##_hits, found);                                          \

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inkev.datapath.classifier.arena import Arena, Draft
-from inkev.datapath.classifier.tree import GROUPS, LEAF_RULES, Box, Region, build, clip, reach, weight
+from inkev.datapath.classifier.tree import GROUPS, LEAF_RULES, MAX_LEAF_RULES, Box, Region, build, clip, reach, weight
 from inkev.datapath.classifier.words import EMPTY_AT, NO_RULES, Family, Node, unpack_node
 
 Change = Callable[[list[Box]], list[Box]]
@@ -17,7 +17,10 @@ SLACK = 2
 
 One that could not be cut then is tried again each time it has doubled."""
 
-FAR = 400
+PATIENCE = 40
+"""Rules that one change cuts anew, in all leaves that have grown; the others stay as they are until they double again."""
+
+FAR = 150
 """A rule that reaches more leaves than this is better off in another group."""
 
 
@@ -31,6 +34,7 @@ class Edit:
     """Says which leaves are reached."""
     change: Change
     draft: Draft
+    _patience: int = PATIENCE
     _leaves: list[tuple[int, int, int]] = field(default_factory=list)
     """Slot, node before, node after."""
     _known: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -60,9 +64,15 @@ class Edit:
         if not boxes:
             return NO_RULES
         seen = weight(boxes, region)
-        if seen > SLACK * LEAF_RULES and seen.bit_length() > unpack_node(packed).size.bit_length():
+        if self._is_worth_a_cut(seen, unpack_node(packed).size):
+            self._patience -= len(boxes)
             return self.draft.place(build(boxes, region, depth))
         return self._shared(unpack_node(packed).base, boxes, seen)
+
+    def _is_worth_a_cut(self, seen: int, before: int) -> bool:
+        """Return whether a leaf of `seen` rules has doubled, and there is time; one that a search cannot hold must be."""
+        has_doubled = seen > SLACK * LEAF_RULES and seen.bit_length() > before.bit_length()
+        return seen > MAX_LEAF_RULES or (has_doubled and self._patience > 0)
 
     def _shared(self, before: int, boxes: tuple[Box, ...], seen: int) -> int:
         """Return the node of the leaf that takes the place of the one at `before`, written once for all its slots."""
