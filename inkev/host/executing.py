@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -164,7 +165,12 @@ class Executor:
 
     def _load_table(self, action: do.LoadTable) -> None:
         assert self._open_table is not None
-        self._open_table(action.instance, action.table).load(action.rows)
+        try:
+            self._open_table(action.instance, action.table).load(action.rows)
+        except InkevError as error:  # who keeps tables does not know whose they are
+            where = f"nf.{action.instance}.tables.{action.table}"
+            error.faults = tuple(replace(fault, where=fault.where or where) for fault in error.faults)
+            raise
 
     def _restore_table(self, action: do.LoadTable) -> None:
         if action.previous is not None and self._open_table is not None:

@@ -106,6 +106,8 @@ BAD: dict[str, Bad] = {
     "one interface twice": Bad("stitch bad.toml", "hook-twice", says=("again and lan",), make=lambda site: graph(
         f'{CHAINS}, "again -> host"',
         more=f'[hooks.again]\ninterface = "lan"\ntype = "tc-ingress"\nnetns = "{site.road.edge.netns}"\n')(site)),
+    "more rows than a table holds": Bad("stitch bad.toml", "table-full", KERNEL, ("nf.tally.tables.seen", "8 rows"),
+        graph(functions=FUNCTIONS + f"tables.seen = [{', '.join(f'{{ key = {n}, value = 1 }}' for n in range(20))}]\n")),
     "wrong type": Bad("stitch bad.toml", "wrong-type", says=("hooks.x.type", "tc-ingress or tc-egress"), make=graph(
         more='[hooks.x]\ninterface = "lan"\ntype = "egress"\n')),
     "missing source": Bad("search x --source nowhere", "no-such-source", says=("nowhere",)),
