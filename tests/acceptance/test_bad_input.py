@@ -107,7 +107,7 @@ BAD: dict[str, Bad] = {
         f'{CHAINS}, "again -> host"',
         more=f'[hooks.again]\ninterface = "lan"\ntype = "tc-ingress"\nnetns = "{site.road.edge.netns}"\n')(site)),
     "more rows than a table holds": Bad("stitch bad.toml", "table-full", KERNEL, ("nf.tally.tables.seen", "8 rows"),
-        graph(functions=FUNCTIONS + f"tables.seen = [{', '.join(f'{{ key = {n}, value = 1 }}' for n in range(20))}]\n")),
+        graph(functions=FUNCTIONS + f"tables.seen = [{', '.join(f'{{ key = {n}, value = 1 }}' for n in range(9))}]\n")),
     "wrong type": Bad("stitch bad.toml", "wrong-type", says=("hooks.x.type", "tc-ingress or tc-egress"), make=graph(
         more='[hooks.x]\ninterface = "lan"\ntype = "egress"\n')),
     "missing source": Bad("search x --source nowhere", "no-such-source", says=("nowhere",)),
