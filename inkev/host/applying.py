@@ -17,7 +17,7 @@ from inkev.host.journal import Journal
 from inkev.host.kernel import Kernel, Running, SegmentLoad, TableHandle
 from inkev.host.linking import LinkedObject, Linker, LinkRequest
 from inkev.host.planning import Circumstances, plan_change
-from inkev.host.refusals import LADDER, LADDER_CODES, Refusals, read_refusals, write_refusals
+from inkev.host.refusals import LADDER, LADDER_CODES, TOO_MANY_MAPS, Refusals, read_refusals, write_refusals
 from inkev.host.rows import same_rows
 from inkev.host.state_changes import changed_state
 from inkev.host.surroundings import interface_finder, observe_surroundings
@@ -202,7 +202,8 @@ class Applier:
     ) -> None:
         """Remember one refusal; raise where no pipeline is left."""
         refusals = self.refusals()
-        rung = refusals.rungs.get(first, 0) + 1
+        hopeless = isinstance(refusal, KernelError) and TOO_MANY_MAPS in refusal.log
+        rung = len(LADDER) if hopeless else refusals.rungs.get(first, 0) + 1
         if rung >= len(LADDER) and len(action.members) < 2:
             refusals.rungs.pop(first, None)  # nothing to split: another try may find another kernel or package
             if isinstance(refusal, KernelError) and action.members:
