@@ -29,6 +29,9 @@ HEADER_WORDS = 8
 SPARE_WORDS = 16
 """Words after the last that may be given out (IKV_CLASS_SPARE_WORDS)."""
 
+KNOWN_BOXES = 32_768
+"""Rules that are kept unpacked, to make changes quick."""
+
 LEAF_WORDS = 2
 """Before the rules of a leaf."""
 
@@ -91,6 +94,7 @@ class Arena:
         self.words = words
         self._grace = grace
         self._used: Counter[int] = Counter()
+        self._boxes: dict[tuple[int, ...], Box] = {}
         self._space = Space(len(words) - SPARE_WORDS)
         if words[0]:
             self._survey()
@@ -166,7 +170,16 @@ class Arena:
             return []
         at, size = self._leaf_block(unpack_node(packed), family)
         held, step = self.words[at + LEAF_WORDS : at + size].tolist(), family.rule_words
-        return [unpack_rule(held[first : first + step], family) for first in range(0, len(held), step)]
+        return [self._box(tuple(held[first : first + step]), family) for first in range(0, len(held), step)]
+
+    def _box(self, words: tuple[int, ...], family: Family) -> Box:
+        """Return the box of these words; neighbouring leaves have most of their rules in common."""
+        box = self._boxes.get(words)
+        if box is None:
+            if len(self._boxes) >= KNOWN_BOXES:
+                self._boxes.clear()
+            box = self._boxes[words] = unpack_rule(words, family)
+        return box
 
     def iter_slots(self, slot: int) -> Iterator[tuple[int, Node]]:
         """Yield every slot from this one down, with its node."""

@@ -17,10 +17,10 @@ SLACK = 2
 
 One that could not be cut then is tried again each time it has doubled."""
 
-PATIENCE = 40
-"""Rules that one change cuts anew, in all leaves that have grown; the others stay as they are until they double again."""
+PATIENCE = 16
+"""Rules that one change cuts anew in all the leaves it makes too long; other leaves wait until they double again."""
 
-FAR = 150
+FAR = 100
 """A rule that reaches more leaves than this is better off in another group."""
 
 
@@ -37,6 +37,7 @@ class Edit:
     _patience: int = PATIENCE
     _leaves: list[tuple[int, int, int]] = field(default_factory=list)
     """Slot, node before, node after."""
+    _after: dict[int, tuple[Box, ...]] = field(default_factory=dict)
     _known: dict[tuple[int, int], int] = field(default_factory=dict)
     """Place of a leaf before, and how many of its rules are seen now, to its node after: several slots may share it."""
 
@@ -59,8 +60,15 @@ class Edit:
         for child in reached(self.box, region, word, node):
             self.walk(node.base + child, region.narrow(word, node.shift, node.size, child), depth + 1)
 
+    def _boxes_after(self, packed: int) -> tuple[Box, ...]:
+        """Return the leaf's rules after the change, worked out once for all its slots."""
+        before = unpack_node(packed).base
+        if before not in self._after:
+            self._after[before] = tuple(self.change(self.arena.boxes(packed, self.family)))
+        return self._after[before]
+
     def _leaf(self, packed: int, region: Region, depth: int) -> int:
-        boxes = tuple(self.change(self.arena.boxes(packed, self.family)))
+        boxes = self._boxes_after(packed)
         if not boxes:
             return NO_RULES
         seen = weight(boxes, region)
@@ -70,7 +78,7 @@ class Edit:
         return self._shared(unpack_node(packed).base, boxes, seen)
 
     def _is_worth_a_cut(self, seen: int, before: int) -> bool:
-        """Return whether a leaf of `seen` rules has doubled, and there is time; one that a search cannot hold must be."""
+        """Return whether a leaf of `seen` rules has doubled and there is time, or is more than a search can hold."""
         has_doubled = seen > SLACK * LEAF_RULES and seen.bit_length() > before.bit_length()
         return seen > MAX_LEAF_RULES or (has_doubled and self._patience > 0)
 
