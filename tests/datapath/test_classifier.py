@@ -10,6 +10,8 @@ from struct import Struct
 from subprocess import run
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from benchmarks.classbench import Flow, Row, flows, rules
 from inkev.base.errors import UserError
@@ -26,6 +28,7 @@ ROOT = HERE.parents[1]
 _FLOW = Struct("=8IHHBBBBI4x")
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "gre": 47, "esp": 50}
 VERDICTS = ("drop", "accept")
+Edits = list[tuple[bool, int, float]]
 NAMES = ("src", "dst", "sport", "dport", "protocol", "verdict")
 
 
@@ -133,6 +136,29 @@ def test_rules_added_and_removed_anywhere_are_as_if_loaded_so(classifier: Classi
     asked = flows(rows, 400, seed=2, version=version)
     assert classifier.ask(asked) == [linear(live, flow) for flow in asked]
     assert [{name: row[name] for name in NAMES if row[name] != "any"} for row in classifier.table.rows()] == live
+
+
+EDITS = st.lists(st.tuples(st.booleans(), st.integers(0, 199), st.floats(0, 0.999)), min_size=1, max_size=40)
+"""Add or remove, a rule of the pool, and where: a share of the table."""
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=EDITS)
+def test_any_row_of_edits_leaves_what_a_linear_look_finds(classifier: Classifier, edits: Edits) -> None:
+    pool = rules("fw", 200, seed=5)
+    live = pool[:20]
+    classifier.table.load(live)
+    for adds, number, share in edits:
+        row = pool[number]
+        if adds and row not in live:
+            place = int(share * (len(live) + 1))
+            live.insert(place, row)
+            classifier.table.add({**row, "position": place + 1})
+        elif not adds and live:
+            gone = live.pop(int(share * len(live)))
+            classifier.table.remove({name: value for name, value in gone.items() if name != "verdict"})
+    asked = flows(pool, 150, seed=len(edits))
+    assert classifier.ask(asked) == [linear(live, flow) for flow in asked]
 
 
 def test_another_process_sees_the_same_free_space(classifier: Classifier) -> None:
