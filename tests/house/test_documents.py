@@ -53,7 +53,8 @@ def test_the_readmes_graph_is_one(tmp_path: Path) -> None:
 def test_make_help_lists_every_target() -> None:
     phony = re.search(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text())
     assert phony is not None
-    helped = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    helped = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert {line.split()[1] for line in helped.splitlines()} == set(phony.group(1).split())
 
 
