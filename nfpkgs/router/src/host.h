@@ -19,6 +19,22 @@ IKV_INLINE int rt_fib_forward(struct ikv_packet *pkt, struct bpf_fib_lookup *fib
 	return bpf_fib_lookup(pkt->ctx, fib, sizeof(*fib), 0);
 }
 
+/*
+ * The addresses that the lookup left in `fib`. Read by halves: it is on the stack, where the verifier takes no access
+ * across words ("misaligned stack access", 6.18; tests/nfpkgs/test_router.py).
+ */
+IKV_INLINE int rt_set_fib_macs(struct ikv_packet *pkt, const struct bpf_fib_lookup *fib)
+{
+	const volatile ikv_half *from = (const void *)fib->smac, *to = (const void *)fib->dmac;
+	ikv_half src[4] __attribute__((aligned(8))), dst[4] __attribute__((aligned(8)));
+
+	for (int i = 0; i < 3; i++) {
+		src[i] = from[i];
+		dst[i] = to[i];
+	}
+	return ikv_set_macs(pkt, (const __u8 *)dst, (const __u8 *)src);
+}
+
 IKV_INLINE int rt_via_host(struct ikv_packet *pkt)
 {
 	ikv_count(pkt, RT_VIA_HOST);

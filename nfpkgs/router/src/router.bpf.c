@@ -80,7 +80,7 @@ IKV_INLINE int rt_forward_host4(struct ikv_packet *pkt, const struct ikv_ipv4 *i
 	if (ip->ttl <= 1 || rt_fib_forward(pkt, &fib))
 		return rt_via_host(pkt);
 	port = rt_port_of(fib.ifindex);
-	if (port == RT_PORTS || ikv_ipv4_decrease_ttl(pkt) || ikv_set_macs(pkt, fib.dmac, fib.smac))
+	if (port == RT_PORTS || ikv_ipv4_decrease_ttl(pkt) || rt_set_fib_macs(pkt, &fib))
 		return rt_via_host(pkt);
 	ikv_count(pkt, RT_FORWARDED);
 	return ikv_forward_to(pkt, port, fib.ifindex);
@@ -100,8 +100,7 @@ IKV_INLINE int rt_forward_host6(struct ikv_packet *pkt, const struct ikv_ipv6 *i
 	if (ip->hop_limit <= 1 || rt_fib_forward(pkt, &fib))
 		return rt_via_host(pkt);
 	port = rt_port_of(fib.ifindex);
-	if (port == RT_PORTS || ikv_ipv6_decrease_hop_limit(pkt) ||
-	    ikv_set_macs(pkt, fib.dmac, fib.smac))
+	if (port == RT_PORTS || ikv_ipv6_decrease_hop_limit(pkt) || rt_set_fib_macs(pkt, &fib))
 		return rt_via_host(pkt);
 	ikv_count(pkt, RT_FORWARDED);
 	return ikv_forward_to(pkt, port, fib.ifindex);
