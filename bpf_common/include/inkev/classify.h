@@ -206,16 +206,13 @@ IKV_INLINE __u64 ikv_class_look(const struct ikv_class_arena *arena,
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < IKV_CLASS_LEAF_RULES; i++, at = (at + words) & arena->mask) {
 		const __u64 *rule = arena->word + at;
-		__u64 tail;
+		__u64 tail = rule[words - 1];
 
-		if (i >= count)
+		if (i >= count || tail >= found)
 			break;
 		if (words == IKV_CLASS_WORDS4 ? ikv_class_differs4(key, rule)
 					      : ikv_class_differs6(key, rule))
 			continue;
-		tail = rule[words - 1];
-		if (tail >= found)
-			break;
 		if (ikv_class_accepts(arena, key, tail))
 			return tail;
 	}
