@@ -34,7 +34,7 @@ class Out(msgspec.Struct, frozen=True, tag="out"):
     node: str
     number: int
     same_hook: bool = False
-    """True where the packet entered by this very hook: transmit (xdp), continue (tc-egress)."""
+    """True where the packet entered by this very hook: redirected like any other (xdp), continue (tc-egress)."""
     set: bool = False
     """True for an interface set: the NF names the interface by ikv_forward_to()."""
 

@@ -56,11 +56,14 @@ class Leaving:
         self.lose(abi.GRAPH_HOP_LIMIT if self.segment.cyclic else abi.GRAPH_MISSED_TAIL_CALL)
 
     def _go_out(self, out: Out) -> None:
+        """Leave by an interface; on XDP by a redirect also where it is the one that the packet came in by.
+
+        A veth wakes its peer after XDP_TX only where that runs an XDP program of its own (veth_xdp_flush, Linux 6.18):
+        where it has NAPI by GRO, the frame would wait in its ring for the next redirected one.
+        """
         if out.set:
             self._go_out_of_set(out)
-        elif out.same_hook and self.side is abi.XDP:
-            self.transmit()
-        elif out.same_hook:
+        elif out.same_hook and self.side is not abi.XDP:
             self.text.returns(self.side.passing)  # tc-egress: it is on its way out of this interface already
         else:
             self.redirect_to_device(out.number)

@@ -12,7 +12,7 @@ from inkev.toolchain.cache import ObjectCache
 from inkev.toolchain.messages import Order
 from inkev.toolchain.process import Worker
 
-LINKER_VERSION = 4
+LINKER_VERSION = 5
 """Part of every digest: raised with any change that makes other objects of equal requests."""
 
 

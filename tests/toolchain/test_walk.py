@@ -103,13 +103,15 @@ def test_an_interface_is_reached_through_the_device_array(tmp_path: Path, linker
         assert run.run(packets.ipv4()).verdict == {"xdp": XDP_REDIRECT, "tc": TC_REDIRECT}[hook]
 
 
-@pytest.mark.parametrize(("hook", "code"), [("xdp", XDP_TX), ("tc", TC_UNSPEC)])
-def test_an_edge_back_to_its_own_hook_needs_no_device(
+@pytest.mark.parametrize(("hook", "code"), [("xdp", XDP_REDIRECT), ("tc", TC_UNSPEC)])
+def test_an_edge_back_to_its_own_hook_continues_on_tc_and_is_redirected_on_xdp(
     tmp_path: Path, linker: BitcodeLinker, hook: str, code: int
 ) -> None:
     source = compile_source(tmp_path, sources.FORWARD, hook)
     linked = linker.link(chain([member("a", source)], Out("eth", 3, same_hook=True), hook))
     with loaded(linked, hook) as run:
+        if hook == "xdp":
+            run.set_device(3, 1)
         assert run.run(packets.ipv4()).verdict == code
 
 
