@@ -25,6 +25,7 @@ packages=(
 if [ "$level" = dev ]; then
 	packages+=(
 		clang-format    # make lint
+		ethtool         # what the tests' hosts say of their interfaces
 		nftables        # a yardstick of make bench
 	)
 fi
@@ -48,7 +49,7 @@ print_needs() {
 		setup: this is neither Debian nor Ubuntu, so system packages are yours to install. Needed:
 		  - Linux 6.1 or newer, with BTF (/sys/kernel/btf/vmlinux) and bpffs
 		  - Python 3.11 or newer at $python, with its venv module
-		  - clang 14 or newer, with the BPF target; ip; for development clang-format and nft
+		  - clang 14 or newer, with the BPF target; ip; for development clang-format, ethtool and nft
 		  - libbpf.so.1 (1.1 or newer) and its headers; the kernel's user-space headers (linux/bpf.h)
 		  - optional: bcc's Python module from the distribution (not PyPI's bcc)
 		On Debian these are: ${packages[*]}
