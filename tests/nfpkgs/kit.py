@@ -100,8 +100,8 @@ class Edge:
 class Star:
     """Hosts `a`, `b`, `c`, each on a port of the edge: `ikvt0`, `ikvt1`, `ikvt2`.
 
-    All share 10.9.0.0/24 and fd09::/64, where they are .1 to .3; each also has a net of its own, 10.1.0.0/24 and fd01::/64
-    and so on, where it is .2 and .1 is a router that leads to the others' nets.
+    All share 10.9.0.0/24 and fd09::/64, where they are .1 to .3; each also has a net of its own (10.1.0.0/24 and
+    fd01::/64 and so on), where it is .2 and .1 is a router that leads to the others' nets.
     """
 
     def __init__(self, lab: Lab, hook: str, ports: int = 3) -> None:
@@ -177,7 +177,7 @@ def _error(channel: socket.socket, six: bool) -> IcmpError:
 
 @contextmanager
 def listening(host: Machine, device: str = "eth0") -> Iterator[list[bytes]]:
-    """Collect frames of the type NOTE that come in (not what goes out) until the block ends."""
+    """Collect the texts of notes that come in (not what goes out) until the block ends; the kernel takes off tags."""
     found: list[bytes] = []
     with host.packets(device) as channel:
         yield found
@@ -186,12 +186,20 @@ def listening(host: Machine, device: str = "eth0") -> Iterator[list[bytes]]:
             while True:
                 frame, origin = channel.recvfrom(2048)
                 if origin[1] == NOTE and origin[2] != socket.PACKET_OUTGOING:
-                    found.append(frame)
+                    found.append(frame[14:].rstrip(b"\0"))
         except BlockingIOError:
             return
 
 
-def note(text: bytes, src: str, dst: str = "ff:ff:ff:ff:ff:ff") -> bytes:
-    """Return a frame of the type NOTE."""
+def note(text: bytes, src: str, dst: str = "ff:ff:ff:ff:ff:ff", vlan: int = 0) -> bytes:
+    """Return a frame of the type NOTE, tagged where a VLAN is given."""
     macs = bytes.fromhex((dst + src).replace(":", ""))
-    return macs + NOTE.to_bytes(2, "big") + text.ljust(46, b"\0")
+    tag = struct.pack("!HH", 0x8100, vlan) if vlan else b""
+    return macs + tag + NOTE.to_bytes(2, "big") + text.ljust(46, b"\0")
+
+
+def send(host: Machine, *frames: bytes) -> None:
+    """Send frames out of eth0."""
+    with host.packets("eth0") as channel:
+        for frame in frames:
+            channel.send(frame)
