@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import struct
 import threading
 import time
@@ -14,6 +15,8 @@ from scapy.layers.l2 import Ether
 
 from inkev.graph.partition import Pass
 from inkev.toolchain.linker import BitcodeLinker
+from tests.nfpkgs.kit import Edge, Star
+from tests.stream import Stream
 from tests.toolchain.bench import Loaded, chain, compile_source, loaded, member
 
 pytestmark = pytest.mark.kernel
@@ -59,3 +62,19 @@ def test_two_cpus_share_one_bucket(tmp_path: Path) -> None:
         assert run.packets(0) == passed + limited
         assert limited > passed
         assert 0.5 * RATE * 0.2 < passed <= RATE * (elapsed + BURST_NS / 1e9) + 2
+
+
+def test_of_a_stream_between_hosts_the_configured_rate_passes(star: Star, edge: Edge) -> None:
+    config = 'config = { rate = "500pps", burst = "100ms" }'
+    edge.stitch("ratelimit", '"wan -> in:nf:out -> lan", "lan -> wan"', config, wan="ikvt0", lan="ikvt1")
+    sender, receiver = star.hosts[:2]
+    assert sender.ping("10.9.0.2", count=1, timeout=1.0) == 1  # ARP is nobody's packet
+    stream = Stream(sender, receiver, "10.9.0.2", rate=2_000)
+    with stream:
+        select.select([], [], [], 1.0)
+    report = stream.report
+    expected = 500 * report.elapsed_s + 50
+    assert report.sent > 1_500 * report.elapsed_s
+    assert 0.8 * expected < report.received < 1.15 * expected
+    assert edge.status().drops == {"rate": edge.status().metrics["limited"]}
+    assert edge.status().metrics["limited"] == report.lost_count
