@@ -54,7 +54,8 @@ def test_rules_decide_and_answers_pass(wall: Edge, outside: Machine, inside: Mac
     for out, target in zip(OUTSIDE, INSIDE, strict=True):
         assert reaches(inside, out)
         assert is_silent(outside, target)
-        with inside.echo(80, anywhere(target), socket.SOCK_STREAM), inside.echo(81, anywhere(target), socket.SOCK_STREAM):
+        tcp = (anywhere(target), socket.SOCK_STREAM)
+        with inside.echo(80, *tcp), inside.echo(81, *tcp):
             assert outside.connect(target, 80, b"let in" * 1000) == b"let in" * 1000
             assert outside.connect(target, 81, b"kept out", timeout=0.3) is None
         with inside.echo(53, anywhere(target)), inside.echo(54, anywhere(target)):

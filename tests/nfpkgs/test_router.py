@@ -93,10 +93,16 @@ def test_an_error_about_an_unfinished_checksum_is_sound_where_the_edge_finishes_
     tc_star: Star, tc_edge: Edge
 ) -> None:
     stitch_own(tc_edge, mtu=1300)
+    left, right, _ = tc_star.hosts
     tc_star.edge.offload("ikvt0", tx=False)
     try:
         for target, how, expected in ERRORS[:6]:
-            assert provoke(tc_star.hosts[0], target, **how) == expected
+            assert provoke(left, target, **how) == expected
+        for target, how, expected in ERRORS[6:]:
+            assert reaches(left, target)
+            assert provoke(left, target, **how) == expected
+            left.run("ip", "route", "flush", "cache")
+            assert_bulk(left, right, target)
     finally:
         tc_star.edge.offload("ikvt0", tx=True)
 

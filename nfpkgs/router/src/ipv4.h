@@ -172,6 +172,17 @@ IKV_INLINE void rt_write_header4(struct ikv_ipv4 *ip, __be32 src, __be32 dst, __
 	ip->checksum = (__sum16)~ikv_sum_fold((__u32)sum);
 }
 
+IKV_INLINE __u32 rt_sum_pseudo4(const struct ikv_packet *pkt, const struct ikv_ipv4 *ip)
+{
+	__be32 pseudo[3] = {
+		ip->src,
+		ip->dst,
+		bpf_htonl(pkt->l4_protocol << 16 | (bpf_ntohs(ip->total_length) - sizeof(*ip))),
+	};
+
+	return (__u32)bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);
+}
+
 /* Turn the packet into an ICMP error to its sender. `what` is (type << 8) | code; `rest` the header's second word. */
 RT_SLOW rt_error4(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest)
 {
@@ -182,7 +193,7 @@ RT_SLOW rt_error4(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	struct ikv_packet pkt;
 	struct ikv_ipv4 *ip;
 	struct ikv_eth *eth, old;
-	__u32 quoted;
+	__u32 quoted, pseudo;
 	__be32 to;
 
 	port = RT_PORT(port);
@@ -200,6 +211,7 @@ RT_SLOW rt_error4(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 
 	old = *eth;
 	to = ip->src;
+	pseudo = rt_sum_pseudo4(&pkt, ip);
 	quoted = bpf_ntohs(ip->total_length);
 	if (quoted > RT_QUOTE)
 		quoted = RT_QUOTE;
@@ -208,7 +220,8 @@ RT_SLOW rt_error4(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	message->code = what;
 	message->checksum = 0;
 	message->rest = rest;
-	if (rt_quote(&pkt, message, quoted))
+	if (rt_quote(&pkt, message, quoted) ||
+	    rt_settle_checksum(&pkt, message, sizeof(*ip), quoted, pseudo))
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
 	message->checksum = rt_sum_message(message, 0);
 

@@ -41,11 +41,11 @@ IKV_INLINE struct rt_route6 *rt_route6_of(const void *address)
 	return bpf_map_lookup_elem(&routes6, &key);
 }
 
-IKV_INLINE __u32 rt_sum_pseudo6(const void *src, const void *dst, __u32 bytes)
+IKV_INLINE __u32 rt_sum_pseudo6(const void *src, const void *dst, __u32 protocol, __u32 bytes)
 {
 	struct rt_pseudo6 pseudo = {
 		.length = bpf_htonl(bytes),
-		.next_header = bpf_htonl(IKV_PROTO_ICMPV6),
+		.next_header = bpf_htonl(protocol),
 	};
 
 	__builtin_memcpy(pseudo.src, src, sizeof(pseudo.src));
@@ -91,7 +91,7 @@ IKV_INLINE struct rt_nd *rt_nd_of(struct ikv_packet *pkt, const struct ikv_ipv6 
 
 IKV_INLINE void rt_sign_nd(struct ikv_ipv6 *ip, struct rt_nd *nd)
 {
-	__u32 pseudo = rt_sum_pseudo6(ip->src, ip->dst, sizeof(*nd));
+	__u32 pseudo = rt_sum_pseudo6(ip->src, ip->dst, IKV_PROTO_ICMPV6, sizeof(*nd));
 
 	nd->checksum = 0;
 	nd->checksum =
@@ -260,7 +260,7 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	struct ikv_ipv6 *ip;
 	struct ikv_eth *eth, old;
 	__be32 to[4];
-	__u32 quoted;
+	__u32 quoted, pseudo;
 
 	port = RT_PORT(port);
 	rt_look(&pkt, ctx, IKV_ETHER_IPV6, where);
@@ -277,7 +277,9 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 
 	old = *eth;
 	__builtin_memcpy(to, ip->src, sizeof(to));
-	quoted = bpf_ntohs(ip->payload_length) + sizeof(*ip);
+	quoted = bpf_ntohs(ip->payload_length);
+	pseudo = rt_sum_pseudo6(ip->src, ip->dst, pkt.l4_protocol, quoted);
+	quoted += sizeof(*ip);
 	if (quoted > RT_QUOTE)
 		quoted = RT_QUOTE;
 	message = &own->message;
@@ -285,10 +287,11 @@ RT_SLOW rt_error6(ikv_ctx *ctx, __u32 port, __u32 where, __u32 what, __be32 rest
 	message->code = what;
 	message->checksum = 0;
 	message->rest = rest;
-	if (rt_quote(&pkt, message, quoted))
+	if (rt_quote(&pkt, message, quoted) ||
+	    rt_settle_checksum(&pkt, message, sizeof(*ip), quoted, pseudo))
 		return ikv_drop(&pkt, IKV_DROP_MALFORMED);
-	message->checksum =
-		rt_sum_message(message, rt_sum_pseudo6(interface->ipv6, to, 8 + quoted));
+	message->checksum = rt_sum_message(
+		message, rt_sum_pseudo6(interface->ipv6, to, IKV_PROTO_ICMPV6, 8 + quoted));
 
 	if (ikv_set_length(&pkt, sizeof(*eth) + quoted) || ikv_adjust_head(&pkt, -(int)grow))
 		return ikv_drop(&pkt, IKV_DROP_NO_MEMORY);

@@ -117,6 +117,35 @@ IKV_INLINE int rt_quote(struct ikv_packet *pkt, struct rt_message *message, __u3
 	return ikv_load(pkt, sizeof(struct ikv_eth), message->quote, bytes);
 }
 
+/*
+ * A sender may leave its TCP or UDP checksum to the device (CHECKSUM_PARTIAL): what is quoted is then the pseudo header's
+ * sum, and a device on the way back that finishes it, with ~(field + rest), spoils the error's own checksum. So the field
+ * becomes the one value that finishing leaves as it is: half of ~rest, in arithmetic modulo 0xffff, and not 0
+ * (skb_checksum_help). `header` is the length of an IP header without options, `pseudo` the sum that gives it away.
+ */
+IKV_INLINE int rt_settle_checksum(struct ikv_packet *pkt, struct rt_message *message, __u32 header,
+				  __u32 quoted, __u32 pseudo)
+{
+	__u32 at = header + (pkt->l4_protocol == IKV_PROTO_TCP ? 16 : 6), rest;
+	ikv_half *field = (void *)(message->quote + at);
+	__u16 settled;
+	__s64 sum;
+
+	if (pkt->l4_protocol != IKV_PROTO_TCP && pkt->l4_protocol != IKV_PROTO_UDP)
+		return 0;
+	if (pkt->l4_offset != sizeof(struct ikv_eth) + header || quoted < at + sizeof(*field) ||
+	    *field != (__u16)ikv_sum_fold(pseudo))
+		return 0;
+	sum = bpf_csum_diff(0, 0, (void *)(message->quote + header), RT_QUOTE - header, 0);
+	rest = ikv_sum_fold((__u32)sum) + (__u16) ~*field;
+	rest = (__u16)~ikv_sum_fold(rest);
+	settled = (rest & 1 ? rest + 0xffff : rest) / 2;
+	if (!settled)
+		settled = 0xffff;
+	*field = settled;
+	return ikv_store(pkt, sizeof(struct ikv_eth) + at, &settled, sizeof(settled));
+}
+
 IKV_INLINE __sum16 rt_sum_message(struct rt_message *message, __u32 start)
 {
 	__s64 sum = bpf_csum_diff(0, 0, (void *)message, sizeof(*message), start);
