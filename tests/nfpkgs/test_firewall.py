@@ -78,8 +78,9 @@ def test_an_error_about_a_connection_passes_and_nobody_elses(wall: Edge, outside
     assert wall.status().metrics["related"] >= 2
 
 
-def test_what_was_silent_for_too_long_is_forgotten(wall: Edge, outside: Machine, inside: Machine) -> None:
-    del wall
+def test_what_was_silent_for_too_long_is_forgotten(tc_star: Star, tc_edge: Edge) -> None:
+    tc_edge.stitch("firewall", CHAINS, TRACKING + RULES, **HOOKS)
+    outside, inside, _ = tc_star.hosts
     with outside.open_socket() as far, inside.open_socket() as near, inside.open_socket() as soon:
         far.bind((OUTSIDE[0], 2000))
         soon.sendto(b"answer at once", (OUTSIDE[0], 2000))
