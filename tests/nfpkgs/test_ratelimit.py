@@ -61,7 +61,8 @@ def test_two_cpus_share_one_bucket(tmp_path: Path) -> None:
         passed, limited = metric(run, PASSED), metric(run, LIMITED)
         assert run.packets(0) == passed + limited
         assert limited > passed
-        assert 0.5 * RATE * 0.2 < passed <= RATE * (elapsed + BURST_NS / 1e9) + 2
+        burst = RATE * BURST_NS / 1e9
+        assert burst <= passed <= RATE * elapsed + burst + 2  # how much more than the burst is the machine's affair
 
 
 def test_of_a_stream_between_hosts_the_configured_rate_passes(star: Star, edge: Edge) -> None:
