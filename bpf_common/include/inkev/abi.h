@@ -118,7 +118,6 @@ struct ikv_saved {
 #define IKV_BLOCK_SAVED_XDP 0
 #define IKV_BLOCK_SAVED_TC 64
 #define IKV_BLOCK_GRAPH_DROPS 128 /* __u64[IKV_GRAPH_REASONS] */
-#define IKV_BLOCK_SCRATCH 256	  /* 256 bytes, for the walk and the library within one call */
 #define IKV_BLOCK_COUNTERS 512
 
 /*

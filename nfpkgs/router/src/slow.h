@@ -20,8 +20,7 @@
 
 #define RT_PORT(port) ((port) & (RT_PORTS - 1))
 
-#define RT_QUOTE 120		  /* bytes of the offending packet that an error quotes */
-#define RT_MESSAGE (8 + RT_QUOTE) /* an ICMP message: header and quotation */
+#define RT_QUOTE 120 /* bytes of the offending packet that an error quotes */
 
 struct rt_message {
 	__u8 type;
